@@ -1,0 +1,58 @@
+package invite
+
+import (
+	"context"
+	"time"
+
+	"invited/mail"
+	"invited/server/directory"
+)
+
+// Tickets signs and verifies the links. Implemented by package tokens.
+type Tickets interface {
+	Issue(Claims) (string, error)
+	// Verify checks origin and form only. Its errors are ErrTicketInvalid
+	// and, for a ticket that is ours but past its lifetime,
+	// ErrTicketExpired together with the claims.
+	Verify(ticket string) (Claims, error)
+}
+
+// Letters renders mail. Implemented by package letters.
+type Letters interface {
+	Invitation(ctx context.Context, l LetterData) (mail.Message, error)
+}
+
+// LetterData is everything an invitation mail says.
+type LetterData struct {
+	Tenant     directory.Tenant
+	Guest      directory.User
+	Invitation Invitation
+	RedeemURL  string
+	Send       int // number of this mail of the invitation, from 1
+	Now        time.Time
+}
+
+// Mailboxes answers where a delivered mail was filed, if anybody knows. The
+// built-in sink does; a real relay does not.
+type Mailboxes interface {
+	// Filed returns false if the mail is not known.
+	Filed(ctx context.Context, messageID string, to mail.Address) (Filing, bool, error)
+}
+
+// Filing is where a mailbox put a mail, and why.
+type Filing struct {
+	ID     string // of the captured message in the sink
+	Folder string // "Inbox" or "Junk"
+	At     time.Time
+	Score  float64
+	Hits   []Hit
+}
+
+// Hit is one rule that spoke on a captured mail.
+type Hit struct {
+	Rule  string  `json:"rule"`
+	Score float64 `json:"score"`
+	Why   string  `json:"why"`
+	Fix   string  `json:"fix"`
+	Where string  `json:"where,omitempty"`
+}

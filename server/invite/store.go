@@ -1,0 +1,97 @@
+package invite
+
+import (
+	"context"
+	"time"
+
+	"invited/mail"
+	"invited/server/audit"
+	"invited/server/directory"
+)
+
+// Change is a directory change with the invitation and the mail it causes.
+// A store applies all of it in one durable transaction, or none of it.
+type Change struct {
+	directory.Change
+	NewInvitations []Invitation
+	Invitations    []Invitation // replace; Version as for directory.Change.Users
+	Mail           []Letter
+}
+
+// Letter is a mail to queue with an invitation.
+type Letter struct {
+	ID         string // of the queue row, UUIDv7
+	Invitation ID
+	User       directory.UserID
+	Inviter    string // id that the sending limits count against
+	Message    mail.Message
+	LimitKey   string // of the recipient, see mail.Address.LimitKey
+	Queued     time.Time
+}
+
+// Counts is how many mails were queued lately, for the sending limits. Each
+// count stops at the limit it is compared with.
+type Counts struct {
+	Recipient5Min, RecipientDay, DomainHour, InviterMinute, InviterDay, TenantDay int
+	// RecipientOldest is when the oldest mail still counted for the
+	// recipient's exhausted window was queued; for Retry-After.
+	Oldest time.Time
+}
+
+// CountQuery says what to count.
+type CountQuery struct {
+	LimitKey string // recipient
+	Domain   string // recipient's domain
+	Inviter  string
+	Now      time.Time
+	Limits   directory.Limits
+}
+
+// Store is the storage this package needs. Methods that find nothing return
+// directory.ErrNotFound. Every list is paged by key: after is the last id of
+// the page before, empty for the first; pages hold at most limit rows.
+type Store interface {
+	Tenant(ctx context.Context, id directory.TenantID) (directory.Tenant, error)
+	Policy(ctx context.Context, id directory.TenantID) (directory.Policy, error)
+
+	User(ctx context.Context, t directory.TenantID, id directory.UserID) (directory.User, error)
+	// UserByAddress finds the user who is not deleted and has the address
+	// as mail, other mail or proxy address, or whose UPN it is.
+	UserByAddress(ctx context.Context, t directory.TenantID, a mail.Address) (directory.User, error)
+	UserApps(ctx context.Context, t directory.TenantID, id directory.UserID) ([]directory.App, error)
+
+	// Home finds the home organisation of a domain, and whether it has an
+	// account for the address.
+	Home(ctx context.Context, t directory.TenantID, a mail.Address) (h directory.HomeTenant, account bool, err error)
+
+	GroupByName(ctx context.Context, t directory.TenantID, idOrName string) (directory.Group, error)
+	AppByName(ctx context.Context, t directory.TenantID, idOrName string) (directory.App, error)
+
+	Invitation(ctx context.Context, t directory.TenantID, id ID) (Invitation, error)
+	// LatestInvitation returns the newest invitation of a user.
+	LatestInvitation(ctx context.Context, t directory.TenantID, u directory.UserID) (Invitation, error)
+	ListInvitations(ctx context.Context, t directory.TenantID, q Query) ([]Invitation, error)
+	Deliveries(ctx context.Context, t directory.TenantID, id ID) ([]Delivery, error)
+	// Attempts lists what relays said of one delivery, oldest first.
+	Attempts(ctx context.Context, t directory.TenantID, delivery string) ([]mail.Attempt, error)
+	Events(ctx context.Context, t directory.TenantID, id ID, after string, limit int) ([]audit.Event, error)
+	MailCounts(ctx context.Context, t directory.TenantID, q CountQuery) (Counts, error)
+	Views(ctx context.Context, t directory.TenantID, id ID) (Views, error)
+	// AddViews adds v to what is stored. It may lag and may lose the last
+	// second on a crash: it is evidence, not a promise.
+	AddViews(ctx context.Context, t directory.TenantID, id ID, v Views) error
+
+	// ApplyInvitation applies a change whole, durably, or not at all.
+	// It returns directory.ErrStale, ErrFull or ErrBusy.
+	ApplyInvitation(ctx context.Context, c Change) error
+}
+
+// Query selects invitations, newest first.
+type Query struct {
+	User  directory.UserID // only of this user
+	Open  bool             // only neither accepted, revoked nor expired at Now
+	Text  string           // prefix of the invited address, lower case
+	Now   time.Time
+	After ID
+	Limit int // 1 to 999
+}
