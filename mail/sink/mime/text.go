@@ -87,21 +87,24 @@ func (w *walker) appendText(b *strings.Builder, p Part) {
 func (w *walker) readSnippet() {
 	w.sortParts()
 	for _, want := range []string{"text/plain", "text/html"} {
+		var text strings.Builder
 		for _, p := range w.msg.Parts {
-			if p.ContentType != want || !shown(p) {
+			if p.ContentType != want || !shown(p) || text.Len() > snippetSource || w.spent() {
 				continue
 			}
 			raw := p.raw
 			if len(raw) > snippetSource {
 				raw = raw[:snippetSource]
 			}
-			s := toUTF8(p.Charset, decodeTransfer(p.Encoding, raw))
-			if want == "text/html" {
-				s = w.readHTML(s, &linkSet{})
-			}
-			if w.msg.Snippet = snippet(s); w.msg.Snippet != "" {
-				return
-			}
+			text.WriteString(toUTF8(p.Charset, decodeTransfer(p.Encoding, raw)))
+			text.WriteByte('\n')
+		}
+		s := text.String()
+		if want == "text/html" {
+			s = w.readHTML(s, &linkSet{})
+		}
+		if w.msg.Snippet = snippet(s); w.msg.Snippet != "" {
+			return
 		}
 	}
 }
