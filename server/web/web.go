@@ -1,7 +1,15 @@
 // Package web is what every HTTP face shares: handlers that return errors,
-// request ids, JSON in and out with limits, security headers and paging.
+// request ids, JSON in and out with limits, security headers, protection from
+// other sites, the origin of a request, and paging.
 //
-// It knows no route and decides nothing about invitations.
+// It knows no route, serves no page and decides nothing about invitations. It
+// reads no header it was not told to trust: forwarded schemes and hosts count
+// only behind [BehindProxy].
+//
+//	listener ─▶ Headers ─▶ AllowHosts ─▶ CrossOrigin ─▶ mux ─▶ Wrap ─▶ Handler
+//	                                                             │ error
+//	                                                             ▼
+//	                                                    log once, ErrorWriter
 package web
 
 import (
@@ -15,6 +23,9 @@ type Handler func(w http.ResponseWriter, r *http.Request) error
 
 // ErrorWriter writes a failure in the manner of one face.
 type ErrorWriter func(w http.ResponseWriter, r *http.Request, p *problem.Error)
+
+// Middleware puts something in front of a handler.
+type Middleware func(http.Handler) http.Handler
 
 // statuses maps each kind of problem to its HTTP status.
 var statuses = map[problem.Kind]int{
