@@ -181,7 +181,9 @@ func explain(err error, size int) error {
 		return badMember(typ.Field, "must be "+describe(typ.Type)+", not "+article(typ.Value)+".", err)
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		name = strings.Trim(name, `"`)
+		if plain, err := strconv.Unquote(name); err == nil {
+			name = plain
+		}
 		return badMember(name, "is not a member of this request; check its spelling, or leave it out.", err)
 	}
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
@@ -231,6 +233,13 @@ func article(value string) string {
 }
 
 func badMember(name, rule string, err error) error {
+	const longest = 64
+	if len(name) > longest {
+		name = strings.ToValidUTF8(name[:longest], "") + "…"
+	}
+	if name == "" {
+		name = "(no name)"
+	}
 	return &problem.Error{
 		Op: "web.ReadJSON", Kind: problem.Invalid, Reason: problem.BadInput, Field: name,
 		Detail: fmt.Sprintf("%q %s", name, rule), Err: err,
