@@ -28,7 +28,7 @@ func (m Mailbox) String() string {
 	if !needsEncoding(name) {
 		return quoteString(name) + " <" + m.Address.String() + ">"
 	}
-	return EncodeWords(name, 0) + " <" + m.Address.String() + ">"
+	return EncodeWords(name, len("Reply-To: ")) + " <" + m.Address.String() + ">"
 }
 
 // ValidName returns a [*NameError] if s may not be written as the name of a
@@ -91,8 +91,11 @@ func EncodeWords(s string, used int) string {
 }
 
 // needsEncoding reports whether a text must be put into encoded-words: it is
-// not printable ASCII, or would be taken for one.
-func needsEncoding(s string) bool { return !plainASCII(s) || strings.Contains(s, "=?") }
+// not printable ASCII, would be taken for one, or has spaces that folding
+// would lose.
+func needsEncoding(s string) bool {
+	return !plainASCII(s) || strings.Contains(s, "=?") || strings.Contains(s, "  ") || strings.TrimSpace(s) != s
+}
 
 // isWordByte reports whether c stands for itself in an encoded-word.
 func isWordByte(c byte) bool {
