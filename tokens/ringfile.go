@@ -224,8 +224,8 @@ func encodeRing(keys []*key, passphrase string) ([]byte, error) {
 		KDF:   kdfJSON{Salt: make([]byte, 16), Time: 3, Memory: 64 << 10, Threads: 4},
 		Nonce: make([]byte, 12),
 	}
-	rand.Read(s.KDF.Salt)
-	rand.Read(s.Nonce)
+	_, _ = rand.Read(s.KDF.Salt) // crypto/rand.Read never fails
+	_, _ = rand.Read(s.Nonce)
 	aead, additional, err := s.KDF.gcm(passphrase)
 	if err != nil {
 		return nil, err
