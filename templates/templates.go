@@ -116,11 +116,43 @@ func (s *set) text(lang, key string, args ...any) string {
 	if len(args) == 0 {
 		return text
 	}
-	pairs := make([]string, 0, len(args))
-	for i := 0; i+1 < len(args); i += 2 {
-		pairs = append(pairs, "{"+fmt.Sprint(args[i])+"}", fmt.Sprint(args[i+1]))
+	return expand(text, args)
+}
+
+// expand replaces each {name} in text by the value that follows name in args.
+// Values are not searched again; a name that args lack stays as it is.
+func expand(text string, args []any) string {
+	var b strings.Builder
+	b.Grow(len(text) + 32)
+	for {
+		before, rest, ok := strings.Cut(text, "{")
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		name, after, ok := strings.Cut(rest, "}")
+		value, known := argument(args, name)
+		if !ok || !known {
+			b.WriteByte('{')
+			text = rest
+			continue
+		}
+		b.WriteString(value)
+		text = after
 	}
-	return strings.NewReplacer(pairs...).Replace(text)
+}
+
+// argument returns the value that follows name in args.
+func argument(args []any, name string) (string, bool) {
+	for i := 0; i+1 < len(args); i += 2 {
+		if key, ok := args[i].(string); ok && key == name {
+			if value, ok := args[i+1].(string); ok {
+				return value, true
+			}
+			return fmt.Sprint(args[i+1]), true
+		}
+	}
+	return "", false
 }
 
 // catalog returns the texts of a language, or those of [Default].
