@@ -1,0 +1,415 @@
+package smtpd
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	smallBuffer = 4 << 10
+	maxCommand  = 12288 + 2 // the longest line of AUTH, RFC 4954 section 4.4
+	maxReplies  = 16 << 10  // unsent bytes of replies
+)
+
+// gate is the connection as go-smtp sees it. Read returns one whole command
+// line, or bytes of a BDAT chunk, and never more, so that the gate always
+// knows what the library is about to do; Write collects replies until the gate
+// has to wait for the client, so that pipelined commands cost one packet.
+//
+// Read, and the fields it uses, belong to the goroutine that serves the
+// connection.
+type gate struct {
+	net.Conn // TCP, or TLS after STARTTLS
+	tcp      net.Conn
+	srv      *Server
+	ip       string
+	id       string // of the session, for the envelope
+
+	in       []byte // received and not handed on: in[r:w]
+	r, w     int
+	feed     []byte // to be handed on before anything that is received
+	chunk    int64  // bytes of a BDAT chunk still to come
+	data     bool   // a body follows: 354 was sent
+	auth     bool   // the next line answers a challenge: 334 was sent
+	closing  bool   // nothing more is to be read
+	tls      bool
+	hello    bool   // EHLO is due, after STARTTLS
+	raw      string // the command being served, as it came, without CRLF
+	line     string // the same as go-smtp is given it
+	started  time.Time
+	got      int64 // bytes of this body, for the minimum rate
+	commands int   // since the last message
+	closed   sync.Once
+	idle     atomic.Bool  // waiting for a command to begin
+	sized    atomic.Int64 // the last chunk announced
+	accepted atomic.Bool  // a message was, since the last command
+	last     atomic.Bool  // the reply to come is the last one
+
+	mu      sync.Mutex // guards what follows: Close may come from another goroutine
+	out     []byte     // replies not yet sent
+	swallow int        // replies to a command of ours, not the client's
+	errors  int        // 5xx replies
+}
+
+func newGate(c net.Conn, s *Server, ip string) *gate {
+	return &gate{Conn: c, tcp: c, srv: s, ip: ip, id: s.opts.NewID()}
+}
+
+// Close sends what is due and closes the connection.
+func (g *gate) Close() error {
+	err := net.ErrClosed
+	g.closed.Do(func() {
+		g.last.Store(true) // commands pipelined after QUIT are not run
+		_ = g.flush()
+		g.mu.Lock()
+		conn := g.Conn
+		g.mu.Unlock()
+		err = conn.Close()
+		g.srv.release(g)
+	})
+	return err
+}
+
+// wake ends the wait for a next command, if the gate is in one.
+func (g *gate) wake() {
+	if g.idle.Load() {
+		_ = g.tcp.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// Read implements io.Reader for go-smtp.
+func (g *gate) Read(p []byte) (int, error) {
+	for {
+		switch {
+		case len(g.feed) > 0:
+			n := copy(p, g.feed)
+			g.feed = g.feed[n:]
+			return n, nil
+		case g.closing || g.last.Load():
+			g.closing = true
+			return 0, io.EOF
+		case g.chunk > 0:
+			return g.readChunk(p)
+		case g.data:
+			// Nobody read the body: the session failed before it came to that.
+			g.closing = true
+			return 0, io.ErrUnexpectedEOF
+		}
+		line, err := g.readLine()
+		if err != nil {
+			g.closing = true
+			return 0, err
+		}
+		if g.command(line) {
+			g.feed = append(g.feed[:0:0], g.line...)
+			g.feed = append(g.feed, '\r', '\n')
+		}
+	}
+}
+
+// readLine returns the next line without its CRLF. A line that the client
+// never finished is not returned.
+func (g *gate) readLine() (string, error) {
+	g.started = time.Time{}
+	for scanned := g.r; ; {
+		if i := bytes.IndexByte(g.in[scanned:g.w], '\n'); i >= 0 {
+			line := g.in[g.r : scanned+i]
+			g.r = scanned + i + 1
+			if !bytes.HasSuffix(line, []byte("\r")) {
+				return "", g.refuse("500 5.5.2 a command line must end in CR LF")
+			}
+			return string(line[:len(line)-1]), nil
+		}
+		if g.w-g.r > maxCommand {
+			return "", g.refuse("500 5.5.2 the command line is too long")
+		}
+		begun := g.w > g.r
+		scanned = g.w - g.r // where g.w will be after fill has moved the bytes to the front
+		if err := g.fill(begun); err != nil {
+			return "", err
+		}
+	}
+}
+
+// fill reads more of a command line. begun tells that part of it is here.
+func (g *gate) fill(begun bool) error {
+	if err := g.flush(); err != nil {
+		return err
+	}
+	g.makeRoom()
+	var n int
+	var err error
+	if begun {
+		if g.started.IsZero() {
+			g.started = time.Now() // the rest must come by CommandTimeout from here
+		}
+		_ = g.SetReadDeadline(g.started.Add(g.srv.opts.CommandTimeout))
+		n, err = g.Conn.Read(g.in[g.w:])
+	} else {
+		g.idle.Store(true)
+		_ = g.SetReadDeadline(time.Now().Add(g.srv.opts.IdleTimeout))
+		if g.srv.draining.Load() {
+			g.idle.Store(false)
+			return g.refuse("421 4.3.2 the server is shutting down")
+		}
+		n, err = g.Conn.Read(g.in[g.w:])
+		g.idle.Store(false)
+	}
+	g.w += n
+	if n > 0 {
+		return nil
+	}
+	var timeout net.Error
+	switch {
+	case err == nil:
+		return io.ErrNoProgress
+	case errors.As(err, &timeout) && timeout.Timeout() && g.srv.draining.Load():
+		return g.refuse("421 4.3.2 the server is shutting down")
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return g.refuse("421 4.4.2 waited too long for a command")
+	}
+	return io.EOF // whatever broke, there is nobody to tell
+}
+
+// makeRoom moves what is unread to the front of the buffer and leaves room.
+func (g *gate) makeRoom() {
+	switch {
+	case g.r == g.w && len(g.in) != smallBuffer:
+		g.in = make([]byte, smallBuffer) // also lets go of a large one
+		g.w = 0
+	case g.r > 0:
+		g.w = copy(g.in, g.in[g.r:g.w])
+	}
+	g.r = 0
+	if g.w == len(g.in) {
+		g.in = append(g.in, make([]byte, len(g.in))...)
+	}
+}
+
+// refuse answers with reply and ends the session. It returns io.EOF.
+func (g *gate) refuse(reply string) error {
+	g.closing = true
+	g.reply(reply)
+	return io.EOF
+}
+
+// reply queues a reply of our own.
+func (g *gate) reply(line string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.out = append(append(g.out, line...), '\r', '\n')
+}
+
+// flush sends the replies that are due.
+func (g *gate) flush() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.out) == 0 {
+		return nil
+	}
+	_ = g.SetWriteDeadline(time.Now().Add(g.srv.opts.CommandTimeout))
+	_, err := g.Conn.Write(g.out)
+	g.out = g.out[:0]
+	if cap(g.out) > smallBuffer {
+		g.out = nil
+	}
+	return err
+}
+
+// httpVerbs begin requests that a web page can be made to send anywhere.
+var httpVerbs = map[string]bool{
+	"GET": true, "POST": true, "PUT": true, "HEAD": true, "DELETE": true, "PATCH": true, "OPTIONS": true, "CONNECT": true, "TRACE": true, "PRI": true,
+}
+
+// command decides what becomes of a line. It reports whether g.line is to be
+// handed to go-smtp.
+func (g *gate) command(line string) bool {
+	g.raw, g.line = line, line
+	if g.auth {
+		g.auth = false
+		return true
+	}
+	if g.accepted.Swap(false) {
+		g.commands = 0
+	}
+	if g.commands++; g.commands > g.srv.opts.MaxCommands {
+		_ = g.refuse("421 4.7.0 too many commands without a message")
+		return false
+	}
+	verb, arg, _ := strings.Cut(line, " ")
+	verb = strings.ToUpper(verb)
+	switch {
+	case httpVerbs[verb]:
+		_ = g.refuse("502 5.7.0 this is an SMTP server, it does not speak HTTP")
+		return false
+	case strings.HasPrefix(line, "\x16\x03"):
+		_ = g.refuse("502 5.7.0 this port begins in clear text, use STARTTLS")
+		return false
+	case strings.ContainsFunc(line, isControl):
+		return g.fail("500 5.5.2 a command must not hold control characters")
+	}
+	switch verb {
+	case "HELO", "EHLO", "LHLO":
+		if len(arg) > 255 {
+			return g.fail("501 5.5.4 the name is longer than 255 characters")
+		}
+		g.hello = false
+	case "STARTTLS":
+		return g.startTLS(arg)
+	case "RCPT":
+		g.line = g.postmaster(line)
+	case "DATA":
+		if g.w > g.r {
+			_ = g.refuse("554 5.5.0 wait for the reply to DATA before the message (RFC 2920)")
+			return false
+		}
+	case "BDAT":
+		n, ok := chunkSize(arg)
+		if !ok {
+			// Where the chunk ends is unknown, and so where the next command begins.
+			_ = g.refuse("501 5.5.4 BDAT needs a size and may have LAST (RFC 3030)")
+			return false
+		}
+		g.chunk, g.started, g.got = n, time.Now(), 0
+		g.sized.Store(n)
+	}
+	if g.hello && (verb == "MAIL" || verb == "AUTH") {
+		return g.fail("503 5.5.1 say EHLO again after STARTTLS")
+	}
+	return true
+}
+
+// fail answers a command itself, counting the error.
+func (g *gate) fail(reply string) bool {
+	g.reply(reply)
+	g.countError()
+	return false
+}
+
+func (g *gate) countError() {
+	g.mu.Lock()
+	g.errors++
+	over := g.errors >= g.srv.opts.MaxErrors
+	g.mu.Unlock()
+	if over && !g.closing {
+		_ = g.refuse("421 4.7.0 too many errors")
+	}
+}
+
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+
+// chunkSize reads the argument of BDAT.
+func chunkSize(arg string) (int64, bool) {
+	f := strings.Fields(arg)
+	if len(f) == 0 || len(f) > 2 || len(f) == 2 && !strings.EqualFold(f[1], "LAST") {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(f[0], 10, 32)
+	return int64(n), err == nil
+}
+
+// postmaster gives the bare <postmaster>, which every server must accept (RFC
+// 5321 section 4.5.1), the domain without which go-smtp does not take it. The
+// session looks at the line as it came.
+func (g *gate) postmaster(line string) string {
+	const bare = "<postmaster>"
+	i := strings.IndexByte(line, '<')
+	if i < 0 || len(line) < i+len(bare) || !strings.EqualFold(line[i:i+len(bare)], bare) {
+		return line
+	}
+	at := i + len(bare) - 1
+	return line[:at] + "@" + g.srv.opts.Hostname + line[at:]
+}
+
+// startTLS serves STARTTLS (RFC 3207), so that the gate stays outside of the
+// encryption and go-smtp never sees it.
+func (g *gate) startTLS(arg string) bool {
+	switch {
+	case g.srv.opts.TLSConfig == nil:
+		return g.fail("502 5.5.1 TLS is not offered here")
+	case g.tls:
+		return g.fail("503 5.5.1 TLS is already in use")
+	case strings.TrimSpace(arg) != "":
+		return g.fail("501 5.5.4 STARTTLS has no parameters")
+	case g.w > g.r:
+		_ = g.refuse("501 5.5.4 nothing may follow STARTTLS before the handshake")
+		return false
+	}
+	g.reply("220 2.0.0 ready to start TLS")
+	if g.flush() != nil {
+		g.closing = true
+		return false
+	}
+	ctx, cancel := context.WithTimeout(g.srv.ctx, g.srv.opts.CommandTimeout)
+	defer cancel()
+	_ = g.Conn.SetDeadline(time.Time{})
+	conn := tls.Server(g.Conn, g.srv.opts.TLSConfig)
+	if conn.HandshakeContext(ctx) != nil {
+		g.closing = true
+		return false
+	}
+	// Nothing said in clear text counts any more (RFC 3207 section 4.2).
+	g.tls, g.hello, g.line = true, true, "RSET"
+	g.mu.Lock()
+	g.Conn = conn
+	g.swallow++
+	g.mu.Unlock()
+	return true
+}
+
+// Write implements io.Writer for go-smtp, which writes one line at a time.
+func (g *gate) Write(p []byte) (int, error) {
+	g.mu.Lock()
+	if g.swallow > 0 {
+		g.swallow--
+		g.mu.Unlock()
+		return len(p), nil
+	}
+	switch {
+	case bytes.HasPrefix(p, []byte("354 ")):
+		g.data, g.started, g.got = true, time.Now(), 0
+	case bytes.HasPrefix(p, []byte("334")):
+		g.auth = true
+	}
+	g.out = appendReply(g.out, p)
+	if g.srv.opts.TLSConfig != nil && !g.tls && bytes.HasPrefix(p, []byte("250-PIPELINING")) {
+		g.out = append(g.out, "250-STARTTLS\r\n"...)
+	}
+	full := len(g.out) > maxReplies
+	g.mu.Unlock()
+	if len(p) > 3 && p[0] == '5' && p[3] == ' ' {
+		g.countError()
+	}
+	if full {
+		return len(p), g.flush()
+	}
+	return len(p), nil
+}
+
+// replies go-smtp words with another code than the RFCs ask for.
+var recoded = []struct{ from, to string }{
+	{"502 5.5.1 Please introduce yourself first.", "503 5.5.1 Please introduce yourself first."}, // RFC 5321 section 4.1.4
+	{"502 5.5.1 Missing", "503 5.5.1 Missing"},
+	{"500 5.5.4 Unknown MAIL", "555 5.5.4 Unknown MAIL"}, // RFC 5321 section 4.1.1.11
+	{"500 5.5.4 Unknown RCPT", "555 5.5.4 Unknown RCPT"},
+}
+
+func appendReply(out, p []byte) []byte {
+	if p[0] == '5' {
+		for _, c := range recoded {
+			if bytes.HasPrefix(p, []byte(c.from)) {
+				return append(append(out, c.to...), p[len(c.from):]...)
+			}
+		}
+	}
+	return append(out, p...)
+}
