@@ -114,6 +114,10 @@ type Delivery struct {
 	Next       time.Time // next attempt; zero if none is due
 	Attempts   int
 	Last       mail.Attempt // zero if none was made
+
+	// Set by the service, never by a store.
+	History []mail.Attempt // what relays said, oldest first; only from Service.Deliveries
+	Filing  *Filing        // where the mailbox put it; nil: nobody knows
 }
 
 // Views counts how often a link was opened. Scanners open links too, so this

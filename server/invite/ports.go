@@ -2,13 +2,21 @@ package invite
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"invited/mail"
 	"invited/server/directory"
 )
 
-// Tickets signs and verifies the links. Implemented by package tokens.
+// Errors of [Tickets.Verify].
+var (
+	ErrTicketInvalid = errors.New("invite: ticket is not ours or mangled")
+	ErrTicketExpired = errors.New("invite: ticket is past its lifetime")
+)
+
+// Tickets signs and verifies the links. Implemented over package tokens, whose
+// errors the implementation translates.
 type Tickets interface {
 	Issue(Claims) (string, error)
 	// Verify checks origin and form only. Its errors are ErrTicketInvalid

@@ -10,7 +10,9 @@ import (
 )
 
 // Change is a directory change with the invitation and the mail it causes.
-// A store applies all of it in one durable transaction, or none of it.
+// A store applies all of it in one durable transaction, or none of it. It
+// cancels mail (CancelMail) before it queues Mail: one change may replace what
+// is waiting by a new letter to the same guest.
 type Change struct {
 	directory.Change
 	NewInvitations []Invitation
@@ -58,6 +60,10 @@ type Store interface {
 	// UserByAddress finds the user who is not deleted and has the address
 	// as mail, other mail or proxy address, or whose UPN it is.
 	UserByAddress(ctx context.Context, t directory.TenantID, a mail.Address) (directory.User, error)
+	// UserByUPN finds the user who is not deleted and has the UPN, ignoring
+	// case. With UserRoles it is also part of tenant.Store.
+	UserByUPN(ctx context.Context, t directory.TenantID, upn string) (directory.User, error)
+	UserRoles(ctx context.Context, t directory.TenantID, u directory.UserID) ([]directory.RoleID, error)
 	UserApps(ctx context.Context, t directory.TenantID, id directory.UserID) ([]directory.App, error)
 
 	// Home finds the home organisation of a domain, and whether it has an
