@@ -49,8 +49,9 @@ func isDotAtom(s string) bool {
 // and dots, as most domains are.
 func isLowerLDH(s string) bool {
 	for i := range len(s) {
-		c := s[i]
-		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '.') {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '.':
+		default:
 			return false
 		}
 	}
