@@ -46,6 +46,7 @@ type MailPage struct {
 	EnvelopeFrom, EnvelopeTo string
 	Helo, Remote             string
 	ParseError               string
+	Unread                   bool // the script marks it as read
 	Verdicts                 []MailVerdict
 	Links                    []MailLink
 	HasHTML                  bool

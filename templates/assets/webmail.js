@@ -1,7 +1,17 @@
-// Shows new mail without a click: asks the sink to answer when something newer
-// than the newest message on the page arrives. The page works without it.
+// A message's page: says that it was read. The list: shows new mail without a
+// click, by asking the sink to answer when something newer than the newest
+// message on the page arrives. Both pages work without it.
 "use strict";
 (() => {
+  const unread = document.querySelector("[data-unread]");
+  if (unread) {
+    fetch("/api/v1/messages", {
+      method: "PUT",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ IDs: [unread.dataset.unread], Read: true }),
+    });
+    return;
+  }
   const list = document.querySelector("[data-newest]");
   const status = document.querySelector("#live");
   if (!list || !status) return;
