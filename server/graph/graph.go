@@ -75,7 +75,7 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 		{"DELETE", "directory/deletedItems/{id}", h.purgeDeletedItem},
 		{"POST", "directory/deletedItems/{id}/restore", h.once(h.restoreDeletedItem)},
 	})
-	serve := web.Wrap(h.Log, h.writeError, t.serve)
+	serve := web.Headers(web.HeaderOptions{Policy: web.JSONPolicy})(web.Wrap(h.Log, h.writeError, t.serve))
 	mux.Handle("/v1.0/", serve)
 	mux.Handle("/beta/", serve)
 }

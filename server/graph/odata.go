@@ -98,7 +98,6 @@ func bare(r *http.Request) bool {
 // setODataHeaders sets what every answer of Graph carries.
 func setODataHeaders(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Cache-Control", "no-cache")
 	h.Set("OData-Version", "4.0")
 	h.Set("Request-Id", web.RequestID(r.Context()))
 	if client := r.Header.Get("client-request-id"); web.IsUUID(client) {
