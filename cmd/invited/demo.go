@@ -55,12 +55,12 @@ func (c demoCmd) Run(e env) error {
 	}
 	defer os.RemoveAll(dir)
 	cfg := ephemeralConfig(dir)
-	a, err := newApp(e.ctx, cfg)
+	a, err := newApp(e.ctx, cfg, cfg.log(e))
 	if err != nil {
 		return err
 	}
-	stopped := a.start(e.ctx)
-	defer func() { a.stop(); <-stopped }()
+	a.start()
+	defer a.stop()
 
 	t := newTeller(e.stdout, c.JSON)
 	s := &story{env: e, app: a}

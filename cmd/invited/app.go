@@ -1,0 +1,522 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"invited/mail/outbox"
+	"invited/mail/sink"
+	"invited/mail/sink/smtpd"
+	"invited/mail/smtpout"
+	"invited/server"
+	"invited/server/api"
+	"invited/server/directory"
+	"invited/server/graph"
+	"invited/server/guest"
+	"invited/server/invite"
+	"invited/server/letters"
+	"invited/server/mailpit"
+	"invited/server/oauth"
+	"invited/server/session"
+	"invited/server/store/sqlite"
+	"invited/server/tenant"
+	"invited/server/webmail"
+	"invited/tokens"
+)
+
+// app is the running program: every part, built once by [newApp].
+type app struct {
+	cfg   config
+	log   *slog.Logger
+	clock *clock
+
+	webListener, smtpListener, sinkListener net.Listener
+
+	store   *sqlite.Store
+	sink    *sink.Sink
+	smtp    *smtpd.Server
+	pool    *smtpout.Pool
+	worker  *outbox.Worker
+	invites *invite.Service
+	tenants *tenant.Service
+	seeded  tenant.Credentials
+	web     *http.Server
+	sinkWeb *http.Server
+
+	credential string // local bearer token, in DIR/cli.json
+	group      errgroup.Group
+	failed     chan error         // the first listener or worker that ended by itself
+	stopWork   context.CancelFunc // ends the workers
+	stopped    atomic.Bool
+}
+
+// clock is the one source of "now". Only clock control moves it.
+type clock struct{ offset atomic.Int64 }
+
+// Now returns the time, advanced by what tests asked for.
+func (c *clock) Now() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+
+// Advance moves the clock forward.
+func (c *clock) Advance(d time.Duration) time.Time {
+	c.offset.Add(int64(d))
+	return c.Now()
+}
+
+// newID returns a UUIDv7: ids sort by time.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// randomText returns n random bytes in hex.
+func randomText(n int) string {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails (crypto/rand since Go 1.24)
+	return hex.EncodeToString(b)
+}
+
+// newApp builds the object graph; it is the only place that does. Ports are
+// taken first, so that a second server on them changes nothing.
+func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err error) {
+	a := &app{cfg: cfg, log: log, clock: &clock{}, failed: make(chan error, 8)}
+	defer func() {
+		if err != nil {
+			a.release()
+		}
+	}()
+	if err := a.listen(ctx); err != nil {
+		return nil, err
+	}
+	if err := makeDataDir(cfg.Data); err != nil {
+		return nil, err
+	}
+	if err := a.openSink(); err != nil {
+		return nil, err
+	}
+	if cfg.sinkOnly {
+		return a, nil
+	}
+	if err := a.openServer(ctx); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// listen takes the ports.
+func (a *app) listen(ctx context.Context) error {
+	wanted := []struct {
+		flag, addr string
+		to         *net.Listener
+	}{
+		{"--smtp", a.cfg.SMTP, &a.smtpListener}, {"--sink-http", a.cfg.SinkHTTP, &a.sinkListener}, {"--listen", a.cfg.Listen, &a.webListener},
+	}
+	for _, w := range wanted {
+		if w.addr == "" {
+			continue
+		}
+		if err := loopbackOnly(w.flag, w.addr); err != nil {
+			return err
+		}
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", w.addr)
+		if err != nil {
+			return &exitError{exitFailed, fmt.Sprintf("%s: cannot listen on %s: %v; is another server running there? Port 0 picks a free one", w.flag, w.addr, errors.Unwrap(err))}
+		}
+		*w.to = l
+	}
+	return nil
+}
+
+// makeDataDir makes the data directory, or refuses one that others can read.
+func makeDataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return &exitError{exitFailed, fmt.Sprintf("--data: cannot make %s: %v", dir, err)}
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return &exitError{exitUsage, fmt.Sprintf("--data: %s is not a directory", dir)}
+	}
+	return checkPrivate(dir, info)
+}
+
+// openSink builds the sink with its listener and faces.
+func (a *app) openSink() (err error) {
+	if a.sink, err = sink.Open(sink.Options{
+		Dir: filepath.Join(a.cfg.Data, "sink"), MaxMessages: a.cfg.MaxMessage, Now: a.clock.Now, Log: a.log,
+	}); err != nil {
+		return err
+	}
+	if a.smtp, err = smtpd.New(smtpd.Options{Sink: a.sink, Hostname: "sink.invited.localhost", Now: a.clock.Now, Log: a.log}); err != nil {
+		return err
+	}
+	rest := &mailpit.Handler{Sink: a.sink, Version: versionText(), Log: a.log, Now: a.clock.Now}
+	pages := &webmail.Handler{Sink: a.sink, SMTP: a.SMTPAddr(), Now: a.clock.Now, Log: a.log}
+	h, err := server.Handler(server.Options{
+		Log: a.log, NewID: newID, WriteError: pages.WriteError, Ready: func(ctx context.Context) error {
+			_, err := a.sink.Totals(ctx)
+			return err
+		},
+	}, rest, pages)
+	if err != nil {
+		return err
+	}
+	a.sinkWeb = server.NewHTTPServer(h, a.log)
+	return nil
+}
+
+// openServer builds the tenant, the sender and their faces.
+func (a *app) openServer(ctx context.Context) error {
+	path, err := a.cfg.database()
+	if err != nil {
+		return err
+	}
+	if a.store, err = sqlite.Open(sqlite.Options{Path: path, Log: a.log, Now: a.clock.Now}); err != nil {
+		return err
+	}
+	if a.tenants, err = tenant.New(tenant.Options{Store: a.store, Now: a.clock.Now, NewID: newID}); err != nil {
+		return err
+	}
+	if err := a.seed(ctx); err != nil {
+		return err
+	}
+	if err := a.openOutbox(); err != nil {
+		return err
+	}
+	tickets, access, err := a.openKeys()
+	if err != nil {
+		return err
+	}
+	if err := a.openInvites(tickets.issuer); err != nil {
+		return err
+	}
+	return a.openFaces(tickets, access)
+}
+
+// openOutbox builds delivery.
+func (a *app) openOutbox() (err error) {
+	relay := a.cfg.Relay
+	if relay == "" {
+		relay = "smtp://" + a.smtpListener.Addr().String()
+	}
+	if err := guardRelay(relay, a.cfg.Sender); err != nil {
+		return err
+	}
+	if a.pool, err = smtpout.NewPool(smtpout.Options{Relay: relay, Conns: a.cfg.Connection, Now: a.clock.Now}); err != nil {
+		return &exitError{exitUsage, "--relay: " + err.Error()}
+	}
+	options := outbox.Options{Store: a.store, Sender: a.pool, Owner: newID(), Log: a.log, Now: a.clock.Now, Drain: a.cfg.Drain}
+	if a.cfg.Retry == "fast" {
+		options.Schedule = outbox.DevSchedule
+	}
+	a.worker, err = outbox.NewWorker(options)
+	return err
+}
+
+// ring is a keyring with the issuer that uses it.
+type ring struct {
+	keys   *tokens.Keyring
+	issuer *tokens.Issuer
+}
+
+// issuerName is the "iss" of tickets.
+const issuerName = "urn:invited:tickets"
+
+// openKeys opens the keys of tickets and of access tokens, which never mix.
+func (a *app) openKeys() (ring, *accessRing, error) {
+	passphrase := os.Getenv("INVITED_KEY_PASSPHRASE")
+	dir := filepath.Join(a.cfg.Data, "keys")
+	var t ring
+	var err error
+	if t.keys, err = tokens.OpenKeyring(filepath.Join(dir, "tickets"), tokens.KeyringOptions{Passphrase: passphrase, Now: a.clock.Now}); err != nil {
+		return t, nil, err
+	}
+	if t.issuer, err = tokens.NewIssuer(tokens.Options{Name: issuerName, Keys: t.keys, Now: a.clock.Now}); err != nil {
+		return t, nil, err
+	}
+	alg := a.cfg.accessAlg
+	if alg == "" {
+		alg = tokens.RS256 // what every OpenID client can verify
+	}
+	acc := &accessRing{}
+	if acc.keys, err = tokens.OpenKeyring(filepath.Join(dir, "access"), tokens.KeyringOptions{
+		Alg: alg, Passphrase: passphrase, Longest: 24 * time.Hour, Background: true, Now: a.clock.Now,
+	}); err != nil {
+		return t, nil, err
+	}
+	acc.issuer, err = tokens.NewAccessIssuer(tokens.Options{Name: a.URL(), Keys: acc.keys, Now: a.clock.Now})
+	return t, acc, err
+}
+
+// accessRing is the keyring of access tokens with its issuer.
+type accessRing struct {
+	keys   *tokens.Keyring
+	issuer *tokens.AccessIssuer
+}
+
+// openInvites builds the service the product is about.
+func (a *app) openInvites(issuer *tokens.Issuer) error {
+	emulator := a.cfg.Relay == ""
+	write, err := letters.New(letterOptions(a.cfg, emulator, a.clock.Now))
+	if err != nil {
+		return err
+	}
+	a.invites, err = invite.New(invite.Options{
+		Store: a.store, Tickets: tickets{issuer}, Letters: write, Mailboxes: mailboxes{a.sink}, RedeemURL: a.redeemURL,
+		Now: a.clock.Now, NewID: newID, Wake: a.worker.Wake, Mode: invite.Mode{Emulator: emulator},
+	})
+	return err
+}
+
+// redeemURL returns the link that carries a ticket, in the form of Entra's.
+func (a *app) redeemURL(t directory.TenantID, id invite.ID, ticket string) string {
+	return a.URL() + "/redeem?tenant=" + url.QueryEscape(string(t)) + "&user=" + url.QueryEscape(string(id)) + "&ticket=" + url.QueryEscape(ticket) + "&ver=2.0"
+}
+
+// openFaces builds the HTTP side of the server.
+func (a *app) openFaces(t ring, acc *accessRing) error {
+	a.credential = randomText(32)
+	hash := sha256.Sum256([]byte(a.credential))
+	cookieKey, err := loadCookieKey(a.cfg.Data)
+	if err != nil {
+		return err
+	}
+	sessions, err := session.New(session.Options{
+		Store: a.store, Access: acc.issuer, CookieKey: cookieKey, LocalSecretHash: hash[:], LocalTenant: a.seeded.Tenant,
+		Now: a.clock.Now, NewID: newID,
+	})
+	if err != nil {
+		return err
+	}
+	pages := &guest.Handler{
+		Invitations: a.invites, Cookies: sessions, Tenant: a.seeded.Tenant, Now: a.clock.Now,
+		NewCSRF: func() string { return randomText(16) }, Log: a.log,
+	}
+	own := &api.Handler{
+		Invitations: a.invites, Tenants: a.tenants, Sessions: sessions, Keys: t.keys, Tenant: a.seeded.Tenant, Log: a.log, Now: a.clock.Now,
+	}
+	if a.cfg.Clock {
+		own.Advance = a.clock.Advance
+	}
+	faces := []server.Surface{
+		pages, own,
+		&graph.Handler{Invitations: a.invites, Tenants: a.tenants, Sessions: sessions, Log: a.log, Now: a.clock.Now},
+		&oauth.Handler{Sessions: sessions, Tenants: a.tenants, AccessKeys: acc.keys, TicketKeys: t.keys, Log: a.log, Now: a.clock.Now},
+	}
+	h, err := server.Handler(server.Options{
+		Log: a.log, NewID: newID, Hosts: publicHosts(a.cfg), WriteError: pages.WriteError, Ready: a.store.Ping,
+	}, faces...)
+	if err != nil {
+		return err
+	}
+	a.web = server.NewHTTPServer(h, a.log)
+	return nil
+}
+
+// publicHosts are the names guests reach the server by.
+func publicHosts(c config) []string {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Hostname() == "" {
+		return nil
+	}
+	return []string{u.Hostname()}
+}
+
+// URL is where pages and API are reached.
+func (a *app) URL() string {
+	if a.cfg.PublicURL != "" {
+		return a.cfg.PublicURL
+	}
+	return "http://" + a.webListener.Addr().String()
+}
+
+// SinkURL is where the sink's pages and REST interface are reached.
+func (a *app) SinkURL() string { return "http://" + a.sinkListener.Addr().String() }
+
+// SMTPAddr is host and port of the sink's SMTP listener.
+func (a *app) SMTPAddr() string { return a.smtpListener.Addr().String() }
+
+// localToken is the bearer token of the local credential.
+func (a *app) localToken() string { return a.credential }
+
+// start runs every part.
+func (a *app) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.stopWork = cancel
+	a.run("smtp", func() error {
+		if err := a.smtp.Serve(a.smtpListener); !errors.Is(err, smtpd.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	a.runHTTP("sink web", a.sinkWeb, a.sinkListener)
+	if a.cfg.sinkOnly {
+		return
+	}
+	a.runHTTP("web", a.web, a.webListener)
+	a.run("outbox", func() error { return a.worker.Run(ctx) })
+	a.run("invitations", func() error { return a.invites.Run(ctx) })
+}
+
+// run starts one part; a failure of it ends the program.
+func (a *app) run(name string, f func() error) {
+	a.group.Go(func() error {
+		err := f()
+		if err != nil && !errors.Is(err, context.Canceled) && !a.stopped.Load() {
+			err = fmt.Errorf("%s: %w", name, err)
+			a.failed <- err
+			return err
+		}
+		return nil
+	})
+}
+
+func (a *app) runHTTP(name string, s *http.Server, l net.Listener) {
+	a.run(name, func() error {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+}
+
+// wait blocks until ctx ends or a part fails, then stops.
+func (a *app) wait(ctx context.Context) error {
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-a.failed:
+	}
+	return errors.Join(failure, a.stop())
+}
+
+// stop drains in the order in which work flows: no new requests, no new
+// attempts, no new mail, and only then the storage.
+func (a *app) stop() error {
+	if a.stopped.Swap(true) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.Drain)
+	defer cancel()
+	var errs []error
+	if a.web != nil {
+		errs = append(errs, shutdown(ctx, a.web))
+	}
+	if a.stopWork != nil {
+		a.stopWork()
+	}
+	if a.worker != nil {
+		<-a.worker.Done()
+	}
+	errs = append(errs, shutdown(ctx, a.sinkWeb), ignoreTimeout(a.smtp.Shutdown(ctx)), a.group.Wait())
+	a.release()
+	return errors.Join(errs...)
+}
+
+// shutdown drains an HTTP server; whoever is still waiting then is cut off.
+func shutdown(ctx context.Context, s *http.Server) error {
+	short, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := s.Shutdown(short); err != nil {
+		return s.Close()
+	}
+	return nil
+}
+
+// ignoreTimeout drops the error of a drain that had to be cut short.
+func ignoreTimeout(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// release closes what is open, in the reverse order of opening.
+func (a *app) release() {
+	if a.pool != nil {
+		_ = a.pool.Close()
+	}
+	if a.store != nil {
+		if err := a.store.Close(); err != nil {
+			a.log.Error("closing the store failed", slog.Any("err", err))
+		}
+	}
+	if a.sink != nil {
+		if err := a.sink.Close(); err != nil {
+			a.log.Error("closing the sink failed", slog.Any("err", err))
+		}
+	}
+	for _, l := range []net.Listener{a.webListener, a.smtpListener, a.sinkListener} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+}
+
+// seed makes the tenant at the first start and writes the credentials.
+func (a *app) seed(ctx context.Context) error {
+	var err error
+	a.seeded, err = a.tenants.Seed(ctx, tenant.SeedOptions{Password: a.cfg.Password, ClientSecret: a.cfg.Secret})
+	if err != nil {
+		return err
+	}
+	if !a.seeded.New {
+		return nil
+	}
+	return writePrivate(filepath.Join(a.cfg.Data, credentialsFile), credentialsJSON(a.seeded))
+}
+
+// writeLocalCredential writes DIR/cli.json, for client verbs.
+func (a *app) writeLocalCredential() error {
+	c := localCredential{Sink: a.SinkURL(), SMTP: a.SMTPAddr()}
+	if !a.cfg.sinkOnly {
+		c.Server, c.Tenant, c.Token = a.URL(), string(a.seeded.Tenant), a.credential
+	}
+	return writePrivate(filepath.Join(a.cfg.Data, credentialFile), c)
+}
+
+// writePrivate writes v as JSON with mode 0600, whole or not at all.
+func writePrivate(path string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp := path + ".new"
+	if err := os.WriteFile(tmp, append(data, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+// announce prints what listens where.
+func (a *app) announce(w io.Writer) {
+	fmt.Fprintln(w, "invited", versionText(), "is ready")
+	if !a.cfg.sinkOnly {
+		fmt.Fprintf(w, "  pages and API   %s\n", a.URL())
+		fmt.Fprintf(w, "  Graph API       %s/v1.0\n", a.URL())
+	}
+	fmt.Fprintf(w, "  caught mail     %s\n  SMTP            %s\n", a.SinkURL(), a.SMTPAddr())
+	if a.cfg.Ephemeral {
+		fmt.Fprintln(w, "  data            kept nowhere: everything is gone at the end")
+	} else {
+		fmt.Fprintf(w, "  data            %s\n", a.cfg.Data)
+	}
+	if a.seeded.New {
+		fmt.Fprintf(w, "  credentials     %s (made now; accounts, client id and secret)\n", filepath.Join(a.cfg.Data, credentialsFile))
+	}
+}

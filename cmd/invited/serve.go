@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"invited/tokens"
+)
+
+// config is everything the object graph is built from. It is filled in one
+// place, from flags, environment and file, and handed down as plain fields.
+type config struct {
+	Listen     string        `default:"127.0.0.1:8080" placeholder:"ADDR" help:"Pages and API. Port 0 picks one."`
+	SMTP       string        `default:"127.0.0.1:1025" placeholder:"ADDR" help:"The sink's SMTP listener."`
+	SinkHTTP   string        `default:"127.0.0.1:8025" placeholder:"ADDR" help:"The sink's web pages and REST interface."`
+	Data       string        `default:"${dataDir}" placeholder:"DIR" help:"Where everything is kept; made with mode 0700."`
+	Ephemeral  bool          `help:"Keep nothing: use a temporary directory and remove it at the end."`
+	Database   string        `placeholder:"URL" help:"sqlite:PATH (default: invited.db in --data)."`
+	Relay      string        `placeholder:"URL" help:"smtp://HOST:PORT or smtps://USER:PASSWORD@HOST:PORT (default: the built-in sink)."`
+	Sender     string        `placeholder:"MAILBOX" help:"From of the mail, such as 'Contoso Invitations <invite@contoso.example>'. Required with --relay to another machine."`
+	PublicURL  string        `name:"public-url" placeholder:"URL" help:"How guests reach --listen; the links in the mail begin with it (default: http://LISTEN)."`
+	Connection int           `name:"relay-connections" default:"8" help:"Connections to the relay at most."`
+	Retry      string        `enum:"standard,fast" default:"standard" help:"When deferred mail is tried again: standard (minutes to hours) or fast (seconds, for tests)."`
+	Clock      bool          `name:"clock-control" help:"Let POST /invited/v1/clock advance the clock (loopback only, for tests)."`
+	MaxMessage int           `name:"max-messages" default:"5000" help:"Messages the sink keeps; the oldest go first."`
+	LogLevel   string        `name:"log-level" enum:"debug,info,warn,error" default:"info" help:"How much to log to standard error: debug, info, warn or error."`
+	ConfigFile string        `name:"config" placeholder:"FILE" help:"JSON object of flags, read before the environment and the command line."`
+	Password   string        `name:"seed-password" hidden:"" help:"Password of the seeded accounts (default: random)."`
+	Secret     string        `name:"seed-client-secret" hidden:"" help:"Secret of the seeded application (default: random)."`
+	Drain      time.Duration `default:"30s" help:"How long to finish work after SIGTERM."`
+
+	accessAlg tokens.Alg // of access tokens; empty means RS256
+	sinkOnly  bool       // no tenant, no sender: the sink alone
+}
+
+// database returns the path of the SQLite file.
+func (c config) database() (string, error) {
+	path, ok := strings.CutPrefix(c.Database, "sqlite:")
+	switch {
+	case c.Database == "":
+		return filepath.Join(c.Data, "invited.db"), nil
+	case ok && path != "":
+		return path, nil
+	case strings.HasPrefix(c.Database, "postgres:"), strings.HasPrefix(c.Database, "postgresql:"):
+		return "", &exitError{exitConfig, "--database: PostgreSQL is not served yet; use sqlite:PATH"}
+	default:
+		return "", &exitError{exitUsage, fmt.Sprintf("--database %q must be sqlite:PATH", c.Database)}
+	}
+}
+
+// log returns the logger for standard error.
+func (c config) log(e env) *slog.Logger {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	return slog.New(slog.NewJSONHandler(e.stderr, &slog.HandlerOptions{Level: levels[c.LogLevel]}))
+}
+
+// ephemeralConfig is a server on ports the system picks, kept in dir.
+func ephemeralConfig(dir string) config {
+	return config{
+		Listen: "127.0.0.1:0", SMTP: "127.0.0.1:0", SinkHTTP: "127.0.0.1:0", Data: filepath.Join(dir, "data"),
+		Connection: 8, Retry: "fast", MaxMessage: 5000, LogLevel: "error", Drain: 5 * time.Second,
+		accessAlg: tokens.ES256, // an RSA key takes longer than the whole demo
+	}
+}
+
+type serveCmd struct{ config }
+
+// Run serves until it is told to stop.
+func (c serveCmd) Run(e env) error { return serve(e, c.config) }
+
+type sinkCmd struct {
+	SMTP       string        `default:"127.0.0.1:1025" placeholder:"ADDR" help:"SMTP listener."`
+	SinkHTTP   string        `default:"127.0.0.1:8025" placeholder:"ADDR" help:"Web pages and REST interface."`
+	Data       string        `default:"${dataDir}" placeholder:"DIR" help:"Where mail is kept; made with mode 0700."`
+	Ephemeral  bool          `help:"Keep nothing after the end."`
+	MaxMessage int           `name:"max-messages" default:"5000" help:"Messages to keep; the oldest go first."`
+	LogLevel   string        `name:"log-level" enum:"debug,info,warn,error" default:"info" help:"How much to log to standard error."`
+	ConfigFile string        `name:"config" placeholder:"FILE" help:"JSON object of flags."`
+	Drain      time.Duration `default:"30s" help:"How long to finish work after SIGTERM."`
+}
+
+// Run serves the sink alone.
+func (c sinkCmd) Run(e env) error {
+	return serve(e, config{
+		SMTP: c.SMTP, SinkHTTP: c.SinkHTTP, Data: c.Data, Ephemeral: c.Ephemeral, MaxMessage: c.MaxMessage,
+		LogLevel: c.LogLevel, Drain: c.Drain, sinkOnly: true,
+	})
+}
+
+// serve builds the object graph, runs it until the context ends, and drains.
+func serve(e env, c config) error {
+	if c.Ephemeral {
+		dir, err := os.MkdirTemp("", "invited-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		c.Data = filepath.Join(dir, "data")
+	}
+	a, err := newApp(e.ctx, c, c.log(e))
+	if err != nil {
+		return err
+	}
+	a.start()
+	if err := a.writeLocalCredential(); err != nil {
+		return errors.Join(err, a.stop())
+	}
+	a.announce(e.stdout)
+	return a.wait(e.ctx)
+}
