@@ -109,7 +109,7 @@ func dsn(path string, query url.Values, pragmas ...string) (string, error) {
 		abs = "/" + abs // a drive letter
 	}
 	query["_pragma"] = append([]string{
-		"busy_timeout(10000)", "foreign_keys(on)", "temp_store(memory)", "trusted_schema(off)",
+		"busy_timeout(" + strconv.FormatInt(busyTimeout.Milliseconds(), 10) + ")", "foreign_keys(on)", "temp_store(memory)", "trusted_schema(off)",
 	}, pragmas...)
 	query.Set("_dqs", "0")
 	return (&url.URL{Scheme: "file", Path: abs, RawQuery: query.Encode()}).String(), nil
@@ -117,7 +117,7 @@ func dsn(path string, query url.Values, pragmas ...string) (string, error) {
 
 // openWrite opens the one connection that writes. Ephemeral data is not
 // synced: it ends with the process.
-func openWrite(path string, ephemeral bool, maxPages int) (*sql.DB, error) {
+func openWrite(path string, ephemeral bool, o Options) (*sql.DB, error) {
 	sync := "synchronous(full)"
 	if ephemeral {
 		sync = "synchronous(off)"
@@ -130,8 +130,11 @@ func openWrite(path string, ephemeral bool, maxPages int) (*sql.DB, error) {
 		"journal_size_limit(33554432)",
 		"cache_size(-8000)", // KiB
 	}
-	if maxPages > 0 {
-		pragmas = append(pragmas, "max_page_count("+strconv.Itoa(maxPages)+")")
+	if o.maxPages > 0 {
+		pragmas = append(pragmas, "max_page_count("+strconv.Itoa(o.maxPages)+")")
+	}
+	if o.busy > 0 {
+		pragmas = append(pragmas, "busy_timeout("+strconv.FormatInt(o.busy.Milliseconds(), 10)+")")
 	}
 	name, err := dsn(path, url.Values{}, pragmas...)
 	if err != nil {

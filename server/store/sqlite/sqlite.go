@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -46,8 +47,14 @@ type Options struct {
 	// it was queued, once its delivery is final. 0 means DefaultKeepBodies.
 	KeepBodies time.Duration
 
-	maxPages int // for tests: a quota, in pages; 0: none
+	// For tests.
+	maxPages int           // a quota, in pages; 0: none
+	busy     time.Duration // how long to wait for another process's lock; 0 means busyTimeout
 }
+
+// busyTimeout is how long a change waits while another process, such as a
+// backup, holds the lock.
+const busyTimeout = 10 * time.Second
 
 // DefaultKeepBodies leaves time to look at a failed mail and to send it again.
 const DefaultKeepBodies = 72 * time.Hour
@@ -100,13 +107,13 @@ func (s *Store) open() error {
 		if err != nil {
 			return fmt.Errorf("sqlite: no temporary folder: %w", err)
 		}
-		s.temp, path = dir, dir+"/invited.db"
+		s.temp, path = dir, filepath.Join(dir, "invited.db")
 	}
 	if err := prepareFile(path); err != nil {
 		return err
 	}
 	var err error
-	if s.write, err = openWrite(path, s.temp != "", s.opts.maxPages); err != nil {
+	if s.write, err = openWrite(path, s.temp != "", s.opts); err != nil {
 		return err
 	}
 	if err := migrate(context.Background(), s.write, path); err != nil {

@@ -219,7 +219,7 @@ func testReopen(h *house, e Engine) {
 		require.Equal(h, []string{"Contoso"}, got, name)
 	}
 	require.Empty(h, h.claim("w2", Start, 9), "the lease holds")
-	h.finish("w", delivered(late))
+	h.finish("w", Delivered(late))
 	_, ok, err := h.NextMailDue(h.ctx)
 	require.NoError(h, err)
 	require.False(h, ok)

@@ -37,7 +37,8 @@ func finished(items []outbox.Item, state mail.DeliveryState, next time.Time, a m
 	return results
 }
 
-func delivered(items []outbox.Item) []outbox.Result {
+// Delivered returns results that say the relay took the items.
+func Delivered(items []outbox.Item) []outbox.Result {
 	return finished(items, mail.Delivered, time.Time{}, mail.Attempt{At: Start, Relay: "r:25", Stage: mail.StageDot, Code: 250, Text: "ok"})
 }
 
@@ -110,13 +111,13 @@ func testLateResult(h *house) {
 	current := h.claim("b", Start.Add(time.Minute), 9)
 	h.finish("a", failed(late))
 	require.Equal(h, mail.Sending, h.delivery(c).State, "a lost its lease")
-	h.finish("a", delivered(late))
+	h.finish("a", Delivered(late))
 	require.Equal(h, mail.Delivered, h.delivery(c).State)
 	h.finish("b", deferred(current, Start.Add(time.Hour)))
 	got := h.delivery(c)
 	require.Equal(h, mail.Delivered, got.State, "what the relay took is never sent again")
 	require.Empty(h, h.claim("c", Start.Add(24*time.Hour), 9))
-	h.finish("b", delivered(current))
+	h.finish("b", Delivered(current))
 	attempts, err := h.Attempts(h.ctx, t, c.Mail[0].ID)
 	require.NoError(h, err)
 	require.Len(h, attempts, 2, "both copies are on record")
@@ -133,7 +134,7 @@ func testDeferred(h *house) {
 	require.Equal(h, 1, got.Attempts)
 	require.Equal(h, mail.Attempt{Number: 1, At: Start, Relay: "r:25", Stage: mail.StageRcpt, Code: 451, Enhanced: "4.7.1", Text: "later"}, got.Last)
 	require.Empty(h, h.claim("a", next.Add(-time.Second), 9))
-	h.finish("a", delivered(h.claim("a", next, 9)))
+	h.finish("a", Delivered(h.claim("a", next, 9)))
 	got = h.delivery(c)
 	require.Equal(h, mail.Delivered, got.State)
 	require.Zero(h, got.Next)
@@ -188,7 +189,7 @@ func testSharedQueue(h *house) {
 					seen[item.ID]++
 				}
 				mu.Unlock()
-				assert.NoError(h, h.FinishMail(h.ctx, owner, delivered(items)))
+				assert.NoError(h, h.FinishMail(h.ctx, owner, Delivered(items)))
 			}
 		})
 	}
@@ -221,7 +222,7 @@ func testCancel(h *house) {
 	sent := h.invite(t, addressN(2))
 	items = h.claim("a", Start, 9)
 	cancel(sent)
-	h.finish("a", delivered(items))
+	h.finish("a", Delivered(items))
 	require.Equal(h, mail.Delivered, h.delivery(sent).State, "what happened stays true")
 	cancel(sent)
 	require.Equal(h, mail.Delivered, h.delivery(sent).State)
@@ -241,7 +242,7 @@ func testCancelDead(h *house) {
 	h.apply(directory.Change{Tenant: t, CancelMail: []directory.UserID{c.NewUsers[0].ID}})
 	require.Empty(h, h.claim("b", Start.Add(time.Hour), 9))
 	require.Equal(h, mail.Canceled, h.delivery(c).State)
-	h.finish("dies", delivered(items))
+	h.finish("dies", Delivered(items))
 	require.Equal(h, mail.Delivered, h.delivery(c).State, "it was not dead after all")
 }
 
@@ -265,7 +266,7 @@ func testUnknownResult(h *house) {
 	unknown.ID += "0"
 	nonsense := items[0]
 	nonsense.ID = "nonsense"
-	h.finish("a", append(delivered([]outbox.Item{unknown, nonsense}), delivered(items)...))
+	h.finish("a", append(Delivered([]outbox.Item{unknown, nonsense}), Delivered(items)...))
 	require.Equal(h, mail.Delivered, h.delivery(c).State, "the others are recorded")
 }
 

@@ -188,8 +188,8 @@ func (q *Queries) countToDomain(ctx context.Context, arg countToDomainParams) (i
 }
 
 const deleteAttempts = `-- name: deleteAttempts :exec
-delete from delivery_attempts where delivery_attempts.tenant = $1 and delivery_id in (select d.id from deliveries d join invitations i on i.tenant = d.tenant and i.id = d.invitation_id
-      where i.tenant = $1 and i.user_id = $2)
+delete from delivery_attempts where delivery_attempts.tenant = $1 and delivery_id in (select d.id from deliveries d where d.tenant = $1
+    and d.invitation_id in (select i.id from invitations i where i.tenant = $1 and i.user_id = $2))
 `
 
 type deleteAttemptsParams struct {
@@ -203,8 +203,8 @@ func (q *Queries) deleteAttempts(ctx context.Context, arg deleteAttemptsParams) 
 }
 
 const deleteBodies = `-- name: deleteBodies :exec
-delete from delivery_bodies where delivery_bodies.tenant = $1 and delivery_id in (select d.id from deliveries d join invitations i on i.tenant = d.tenant and i.id = d.invitation_id
-      where i.tenant = $1 and i.user_id = $2)
+delete from delivery_bodies where delivery_bodies.tenant = $1 and delivery_id in (select d.id from deliveries d where d.tenant = $1
+    and d.invitation_id in (select i.id from invitations i where i.tenant = $1 and i.user_id = $2))
 `
 
 type deleteBodiesParams struct {

@@ -206,7 +206,8 @@ create table invitations (
 );
 create index invitations_user on invitations (tenant, user_id, id);
 create index invitations_email on invitations (tenant, email_key, id desc);
-create index invitations_open on invitations (tenant, id, expires_at) where accepted_at = 0 and revoked_at = 0;
+create index invitations_open on invitations (tenant, accepted_at, revoked_at, id, expires_at)
+    where accepted_at = 0 and revoked_at = 0;
 
 create table invitation_views (
     tenant        text   not null,

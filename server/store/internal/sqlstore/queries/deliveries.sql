@@ -101,12 +101,12 @@ order by b.delivery_id limit @max_rows;
 delete from delivery_bodies where tenant = @tenant and delivery_id = @delivery_id;
 
 -- name: deleteBodies :exec
-delete from delivery_bodies where delivery_bodies.tenant = @tenant and delivery_id in (select d.id from deliveries d join invitations i on i.tenant = d.tenant and i.id = d.invitation_id
-      where i.tenant = @tenant and i.user_id = @user_id);
+delete from delivery_bodies where delivery_bodies.tenant = @tenant and delivery_id in (select d.id from deliveries d where d.tenant = @tenant
+    and d.invitation_id in (select i.id from invitations i where i.tenant = @tenant and i.user_id = @user_id));
 
 -- name: deleteAttempts :exec
-delete from delivery_attempts where delivery_attempts.tenant = @tenant and delivery_id in (select d.id from deliveries d join invitations i on i.tenant = d.tenant and i.id = d.invitation_id
-      where i.tenant = @tenant and i.user_id = @user_id);
+delete from delivery_attempts where delivery_attempts.tenant = @tenant and delivery_id in (select d.id from deliveries d where d.tenant = @tenant
+    and d.invitation_id in (select i.id from invitations i where i.tenant = @tenant and i.user_id = @user_id));
 
 -- name: deleteDeliveries :exec
 delete from deliveries where deliveries.tenant = @tenant
