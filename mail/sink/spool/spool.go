@@ -86,11 +86,12 @@ type Spool struct {
 
 	segMu    sync.RWMutex
 	segments []*segment // ascending; the last one is written to
+	stored   ID         // of the newest record on stable storage
 
 	// The writer's own.
 	active *segment // the one written to
 	number uint64   // the highest segment number ever used
-	last   ID       // of the newest record
+	last   ID       // the last one given
 	buf    []byte
 }
 
@@ -135,9 +136,12 @@ func (s *Spool) open() error {
 		return err
 	}
 	if s.active == nil {
-		return s.roll()
+		err = s.roll()
 	}
-	return nil
+	if s.last.Key() > 0 {
+		s.stored = s.last
+	}
+	return err
 }
 
 // Append stores a record and returns its id and position once it is on stable
@@ -174,12 +178,13 @@ func (s *Spool) Append(ctx context.Context, envelope, raw []byte) (ID, Position,
 	return r.id, r.pos, r.err
 }
 
-// End returns the position after the newest stored record.
-func (s *Spool) End() Position {
+// End returns the position after the newest stored record, and the id of that
+// record; the zero id if there never was one.
+func (s *Spool) End() (Position, ID) {
 	s.segMu.RLock()
 	defer s.segMu.RUnlock()
 	g := s.segments[len(s.segments)-1]
-	return Position{Segment: g.number, Offset: g.end}
+	return Position{Segment: g.number, Offset: g.end}, s.stored
 }
 
 // Segments returns the numbers of the segments, ascending. The last one is

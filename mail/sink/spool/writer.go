@@ -89,7 +89,7 @@ func (s *Spool) store(batch []*request) error {
 		return full(err)
 	}
 	s.segMu.Lock()
-	g.end = end
+	g.end, s.stored = end, last
 	s.segMu.Unlock()
 	return nil
 }
