@@ -109,29 +109,37 @@ func splitAddresses(s string) []string {
 		start, at = end+1, false
 	}
 	for i := 0; i < len(s) && len(items) <= maxPersons; i++ {
-		switch c := s[i]; {
+		c := s[i]
+		switch {
 		case c == '\\' && (quoted || comment > 0):
 			i++
+			continue
 		case quoted:
 			quoted = c != '"'
+			continue
 		case c == '(':
 			comment++
-		case c == ')' && comment > 0:
-			comment--
-		case comment > 0:
-		case c == '"':
+		case c == ')':
+			comment = max(0, comment-1)
+		}
+		if comment > 0 {
+			continue
+		}
+		switch c {
+		case '"':
 			quoted = true
-		case c == '<':
-			bracket = true
-		case c == '>':
-			bracket = false
-		case bracket:
-		case c == '@':
+		case '<', '>':
+			bracket = c == '<'
+		case '@':
 			at = true
-		case c == ',' || c == ';':
-			add(i)
-		case c == ':' && !at:
-			start = i + 1 // the name of a group
+		case ',', ';':
+			if !bracket {
+				add(i)
+			}
+		case ':':
+			if !bracket && !at {
+				start = i + 1 // the name of a group
+			}
 		}
 	}
 	if start < len(s) {

@@ -230,10 +230,10 @@ func (w *walker) readHTML(s string, links *linkSet) string {
 			}
 		case html.EndTagToken:
 			name, _ := z.TagName()
-			switch tag := atom.Lookup(name); {
-			case tag == atom.A:
+			switch tag := atom.Lookup(name); tag {
+			case atom.A:
 				endAnchor()
-			case tag == skip:
+			case skip:
 				skip = 0
 			default:
 				out.gap(tag)

@@ -127,37 +127,57 @@ func findPhone(s string) string {
 		if !isDigit(s[i]) {
 			continue
 		}
-		start := i
-		plus := start > 0 && s[start-1] == '+'
-		digits, groups, group, dots := 0, 1, 0, false
-		end := i
-		for ; i < len(s); i++ {
-			switch c := s[i]; {
-			case isDigit(c):
-				digits++
-				group++
-				end = i + 1
-				continue
-			case (c == ' ' || c == '-' || c == '.' || c == '/' || c == '(' || c == ')') && i-end < 2:
-				dots = dots || c == '.'
-				if i+1 < len(s) && isDigit(s[i+1]) {
-					groups++
-					group = 0
-				}
-				continue
-			}
-			break
+		n := readNumber(s[i:])
+		if n.phone(i > 0 && s[i-1] == '+') {
+			return s[i : i+n.length]
 		}
-		i = end
-		grouped := groups >= 3 && digits >= 10 && group >= 3
-		if dots {
-			grouped = groups == 3 && digits >= 10 && group == 4
-		}
-		if digits <= 15 && (plus && digits >= 9 || grouped) {
-			return s[start:end]
-		}
+		i += n.length - 1
 	}
 	return ""
+}
+
+// number is a run of digits in groups.
+type number struct {
+	length         int // bytes, separators between groups included
+	digits, groups int
+	last           int  // digits of the last group
+	dots           bool // a dot separates two of the groups
+}
+
+// readNumber reads the number s begins with. Up to two separators may stand
+// between groups, as in "(888) 555".
+func readNumber(s string) number {
+	n := number{groups: 1}
+	for i := 0; i < len(s) && i-n.length < 3; i++ {
+		c := s[i]
+		switch {
+		case isDigit(c):
+			if i > n.length {
+				n.groups++
+				n.last = 0
+				n.dots = n.dots || s[i-1] == '.'
+			}
+			n.digits++
+			n.last++
+			n.length = i + 1
+		case !strings.ContainsRune(" -./()", rune(c)):
+			return n
+		}
+	}
+	return n
+}
+
+func (n number) phone(plus bool) bool {
+	switch {
+	case n.digits > 15:
+		return false
+	case plus && n.digits >= 9:
+		return true
+	case n.dots:
+		return n.groups == 3 && n.digits >= 10 && n.last == 4
+	default:
+		return n.groups >= 3 && n.digits >= 10 && n.last >= 3
+	}
 }
 
 // currencies follow or precede an amount, in lower case.

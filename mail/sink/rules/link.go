@@ -99,21 +99,21 @@ func shownHost(text string) string {
 	if strings.Contains(text, "@") {
 		return ""
 	}
-	_, host := hostOf("http://" + text)
+	if _, host := hostOf("http://" + text); looksLikeDomain(host) {
+		return host
+	}
+	return ""
+}
+
+// looksLikeDomain tells a domain from an ordinary word or a file name.
+func looksLikeDomain(host string) bool {
 	dot := strings.LastIndexByte(host, '.')
-	if dot <= 0 || dot == len(host)-1 || programs[host[dot:]] || documents[host[dot:]] {
-		return ""
+	if dot <= 0 || len(host)-dot < 3 || isDigit(host[len(host)-1]) || programs[host[dot:]] || documents[host[dot:]] {
+		return false
 	}
-	for i := range len(host) {
-		c := host[i]
-		if !isDigit(c) && (c < 'a' || c > 'z') && c != '.' && c != '-' && c < 0x80 {
-			return ""
-		}
-	}
-	if len(host)-dot-1 < 2 || isDigit(host[len(host)-1]) {
-		return ""
-	}
-	return host
+	return !strings.ContainsFunc(host, func(r rune) bool {
+		return r < 0x80 && (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '.' && r != '-'
+	})
 }
 
 // documents are endings of file names that look like domains.

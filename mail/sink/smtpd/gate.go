@@ -257,16 +257,25 @@ func (g *gate) command(line string) bool {
 	case strings.ContainsFunc(line, isControl):
 		return g.fail("500 5.5.2 a command must not hold control characters")
 	}
+	return g.guard(verb, arg)
+}
+
+// guard applies what single commands need.
+func (g *gate) guard(verb, arg string) bool {
 	switch verb {
 	case "HELO", "EHLO", "LHLO":
 		if len(arg) > 255 {
 			return g.fail("501 5.5.4 the name is longer than 255 characters")
 		}
 		g.hello = false
+	case "MAIL", "AUTH":
+		if g.hello {
+			return g.fail("503 5.5.1 say EHLO again after STARTTLS")
+		}
 	case "STARTTLS":
 		return g.startTLS(arg)
 	case "RCPT":
-		g.line = g.postmaster(line)
+		g.line = g.postmaster(g.line)
 	case "DATA":
 		if g.w > g.r {
 			_ = g.refuse("554 5.5.0 wait for the reply to DATA before the message (RFC 2920)")
@@ -281,9 +290,6 @@ func (g *gate) command(line string) bool {
 		}
 		g.chunk, g.started, g.got = n, time.Now(), 0
 		g.sized.Store(n)
-	}
-	if g.hello && (verb == "MAIL" || verb == "AUTH") {
-		return g.fail("503 5.5.1 say EHLO again after STARTTLS")
 	}
 	return true
 }

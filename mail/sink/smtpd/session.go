@@ -14,7 +14,6 @@ import (
 
 	"invited/mail"
 	"invited/mail/sink"
-	"invited/mail/sink/spool"
 )
 
 // session is one client's transactions. It implements smtp.AuthSession.
@@ -143,7 +142,7 @@ func (s *session) Data(r io.Reader) error {
 	env.Received = s.srv.opts.Now()
 	id, err := s.srv.opts.Sink.Receive(s.srv.ctx, env, raw)
 	switch {
-	case errors.Is(err, spool.ErrFull):
+	case errors.Is(err, sink.ErrFull):
 		s.srv.opts.Log.Warn("message refused", "op", "smtpd.Data", "err", err)
 		return reply(452, smtp.EnhancedCode{4, 3, 1}, "the storage is full")
 	case err != nil:

@@ -21,7 +21,6 @@ import (
 
 	"invited/mail/sink"
 	"invited/mail/sink/smtpd"
-	"invited/mail/sink/spool"
 )
 
 // captured is a message the fake sink took.
@@ -39,7 +38,7 @@ type fakeSink struct {
 func (f *fakeSink) Receive(_ context.Context, e sink.Envelope, raw []byte) (string, error) {
 	switch {
 	case strings.HasPrefix(e.To[0], "full@"):
-		return "", fmt.Errorf("fake: %w", spool.ErrFull)
+		return "", fmt.Errorf("fake: %w", sink.ErrFull)
 	case strings.HasPrefix(e.To[0], "broken@"):
 		return "", errors.New("fake: broken")
 	}
