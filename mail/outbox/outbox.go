@@ -22,7 +22,7 @@ import (
 
 // Item is one leased message.
 type Item struct {
-	ID      string // of the queue row
+	ID      string // of the queue row, as the store spells it: opaque here
 	Ref     string // opaque reference of the owner, for logs
 	Message mail.Message
 	Attempt int       // number of this attempt, from 1
@@ -51,6 +51,16 @@ type Store interface {
 	// NextMailDue returns when the next item falls due; false if the queue
 	// has no open item.
 	NextMailDue(ctx context.Context) (time.Time, bool, error)
+}
+
+// Renewer is a [Store] that can move the end of leases. With one, a [Worker]
+// keeps its leases for as long as a relay makes it wait, and gives back what it
+// did not begin when it stops. Without one it breaks a send off before the lease
+// ends, and what it did not begin waits until then.
+type Renewer interface {
+	// RenewMail leases the items that owner still leases until now+lease.
+	// A lease of zero gives them back: they are due at once.
+	RenewMail(ctx context.Context, owner string, now time.Time, lease time.Duration, ids []string) error
 }
 
 // Sender hands messages to a relay.

@@ -103,8 +103,9 @@ func (p *Pool) pick(since time.Time) choice {
 		return choice{conn: c}
 	}
 	if n > 0 && p.slots == p.opts.Conns { // one that is not good enough makes room
+		old := p.idle[n-1]
 		p.idle = p.idle[:n-1]
-		p.drop(p.idle[:n][n-1])
+		p.drop(old)
 	}
 	if p.slots < p.opts.Conns {
 		p.slots++
