@@ -100,8 +100,8 @@ func parsePerson(s string) (p Person, ok bool) {
 // and brackets, and takes groups apart (RFC 5322 section 3.4).
 func splitAddresses(s string) []string {
 	var items []string
-	start, comment := 0, 0
-	quoted, bracket, at := false, false, false
+	start := 0
+	bracket, at := false, false
 	add := func(end int) {
 		if item := strings.TrimSpace(s[start:end]); item != "" {
 			items = append(items, item)
@@ -109,27 +109,11 @@ func splitAddresses(s string) []string {
 		start, at = end+1, false
 	}
 	for i := 0; i < len(s) && len(items) <= maxPersons; i++ {
-		c := s[i]
-		switch {
-		case c == '\\' && (quoted || comment > 0):
-			i++
-			continue
-		case quoted:
-			quoted = c != '"'
-			continue
-		case c == '(':
-			comment++
-		case c == ')':
-			comment = max(0, comment-1)
-		}
-		if comment > 0 {
-			continue
-		}
-		switch c {
-		case '"':
-			quoted = true
+		switch s[i] {
+		case '"', '(':
+			i = skipQuoted(s, i)
 		case '<', '>':
-			bracket = c == '<'
+			bracket = s[i] == '<'
 		case '@':
 			at = true
 		case ',', ';':
@@ -146,4 +130,22 @@ func splitAddresses(s string) []string {
 		add(len(s))
 	}
 	return items
+}
+
+// skipQuoted returns the index of the last byte of the quoted string or comment
+// that begins at i.
+func skipQuoted(s string, i int) int {
+	comment := s[i] == '('
+	for depth := 1; depth > 0 && i+1 < len(s); {
+		i++
+		switch {
+		case s[i] == '\\':
+			i++
+		case comment && s[i] == '(':
+			depth++
+		case comment && s[i] == ')', !comment && s[i] == '"':
+			depth--
+		}
+	}
+	return i
 }

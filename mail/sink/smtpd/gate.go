@@ -79,6 +79,14 @@ func (g *gate) Close() error {
 	return err
 }
 
+// drop closes the connection without sending what is due.
+func (g *gate) drop() {
+	g.last.Store(true)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_ = g.tcp.Close()
+}
+
 // wake ends the wait for a next command, if the gate is in one.
 func (g *gate) wake() {
 	if g.idle.Load() {

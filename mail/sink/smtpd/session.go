@@ -8,12 +8,14 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
 	"invited/mail"
 	"invited/mail/sink"
+	"invited/mail/sink/faults"
 )
 
 // session is one client's transactions. It implements smtp.AuthSession.
@@ -45,6 +47,9 @@ func (s *session) Mail(_ string, o *smtp.MailOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := s.fault(faults.Mail, from.String(), ""); err != nil {
+		return err
+	}
 	s.open, s.size = true, o.Size
 	s.env = sink.Envelope{
 		From:      from.String(),
@@ -70,8 +75,40 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 	if to.IsNull() {
 		return reply(501, smtp.EnhancedCode{5, 1, 3}, "the null path cannot receive mail")
 	}
+	if err := s.fault(faults.Rcpt, s.env.From, to.String()); err != nil {
+		return err
+	}
 	s.env.To = append(s.env.To, to.String())
 	return nil
+}
+
+// fault plays the fault a test asked for, if there is one.
+func (s *session) fault(stage faults.Stage, from, to string) error {
+	if s.srv.opts.Faults == nil {
+		return nil
+	}
+	f, ok := s.srv.opts.Faults.Check(stage, from, to)
+	if !ok {
+		return nil
+	}
+	if f.Delay > 0 {
+		_ = s.gate.flush() // earlier replies are not late
+		wait := time.NewTimer(f.Delay)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-s.srv.ctx.Done():
+		}
+	}
+	switch {
+	case f.Drop:
+		s.gate.drop()
+	case f.Code == 421:
+		s.gate.last.Store(true) // RFC 5321 section 3.8: the server closes after it
+	case f.Code == 0:
+		return nil
+	}
+	return reply(f.Code, f.Enhanced(), "%s", f.Text)
 }
 
 // path reads the path of the command being served from the line as it came:
@@ -138,6 +175,11 @@ func (s *session) Data(r io.Reader) error {
 	}
 	if err != nil {
 		return s.bodyError(err)
+	}
+	for _, to := range env.To {
+		if err := s.fault(faults.Data, env.From, to); err != nil {
+			return err
+		}
 	}
 	env.Received = s.srv.opts.Now()
 	id, err := s.srv.opts.Sink.Receive(s.srv.ctx, env, raw)

@@ -32,6 +32,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"invited/mail/sink"
+	"invited/mail/sink/faults"
 )
 
 // ErrServerClosed is returned by [Server.Serve] after [Server.Shutdown].
@@ -42,6 +43,11 @@ var ErrServerClosed = errors.New("smtpd: server is shut down")
 // keep raw. An error that wraps [sink.ErrFull] is answered 452, any other 451.
 type Receiver interface {
 	Receive(ctx context.Context, e sink.Envelope, raw []byte) (id string, err error)
+}
+
+// Faults decides when the server misbehaves for a test. [*faults.Set] is one.
+type Faults interface {
+	Check(stage faults.Stage, from, to string) (faults.Fault, bool)
 }
 
 // Options configures a [Server].
@@ -63,6 +69,7 @@ type Options struct {
 	DataTimeout    time.Duration // for one message; 0 means 5 min
 	MinDataRate    int           // bytes per second a body must keep up after CommandTimeout; 0 means 500
 
+	Faults    Faults           // nil means none
 	TLSConfig *tls.Config      // for STARTTLS; nil means it is not offered
 	NewID     func() string    // of a session; nil means random
 	Now       func() time.Time // of Envelope.Received; nil means time.Now

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"invited/mail/sink"
+	"invited/mail/sink/faults"
 	"invited/mail/sink/smtpd"
 )
 
@@ -103,7 +104,7 @@ func TestDialogue(t *testing.T) {
 			box := &fakeSink{}
 			o := smtpd.Options{
 				Sink: box, Hostname: "mx.contoso.example", MaxMessageBytes: 2000, MaxRecipients: 3, MaxLineLength: 1000, MaxErrors: 6, MaxCommands: 20,
-				IdleTimeout: 300 * time.Millisecond, CommandTimeout: 300 * time.Millisecond,
+				Faults: &faults.Set{}, IdleTimeout: 300 * time.Millisecond, CommandTimeout: 300 * time.Millisecond,
 			}
 			_, addr := start(t, o)
 			play(t, addr, string(script), box)
