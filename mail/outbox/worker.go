@@ -38,8 +38,9 @@ type Worker struct {
 
 // parcel is a leased item.
 type parcel struct {
-	item  Item // its Attempt under Worker.mu
-	batch *batch
+	item   Item
+	number int // of the attempt, as the store counts now; under Worker.mu
+	batch  *batch
 }
 
 // batch is what was claimed together and is leased until the same time.
@@ -202,9 +203,9 @@ func (w *Worker) hold(b *batch, items []Item) []*parcel {
 		case item.ID == "":
 			w.opts.Log.Error("claimed mail has no id", slog.String("to", item.Message.To.Domain))
 		case p != nil:
-			p.item.Attempt = item.Attempt
+			p.number = item.Attempt
 		default:
-			p = &parcel{item: item, batch: b}
+			p = &parcel{item: item, number: item.Attempt, batch: b}
 			w.held[item.ID] = p
 			b.open++
 			fresh = append(fresh, p)
@@ -326,8 +327,9 @@ func (w *Worker) attempt(p *parcel) verdict {
 	if why == "" {
 		a, why = w.trySend(p)
 	}
+	item := p.item
 	w.mu.Lock()
-	item := p.item // its number may have changed meanwhile
+	item.Attempt = p.number
 	w.mu.Unlock()
 	if why != "" {
 		return quarantine(item, why, w.opts.Now())

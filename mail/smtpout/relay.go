@@ -37,7 +37,7 @@ func parseRelay(raw string) (relay, error) {
 	default:
 		return relay{}, errors.New("smtpout: Options.Relay begins neither with smtp:// nor with smtps://")
 	}
-	if (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
+	if strings.Trim(u.Path, "/")+u.RawQuery+u.Fragment != "" {
 		return relay{}, errors.New("smtpout: Options.Relay has something after the port")
 	}
 	r.host = u.Hostname()
@@ -54,11 +54,11 @@ func parseRelay(raw string) (relay, error) {
 			port = "587"
 		}
 	}
-	if p := u.Port(); p != "" {
-		if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
-			return relay{}, fmt.Errorf("smtpout: Options.Relay has port %s, which is not between 1 and 65535", p)
-		}
-		port = p
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return relay{}, fmt.Errorf("smtpout: Options.Relay has port %s, which is not between 1 and 65535", port)
 	}
 	r.addr = net.JoinHostPort(r.host, port)
 	return r, nil
