@@ -261,8 +261,8 @@ type Change struct {
 	AddApps       []AppAssignment
 	RemoveApps    []AppAssignment
 
-	Policy *Policy // replaces; Version as for Users
-	Homes  []HomeTenant
+	Policy *Policy      // replaces; Version as for Users
+	Homes  []HomeTenant // Version 0: not stored yet; the first stored version is 1
 	// HomeAccounts are addresses known to have an account at their home.
 	AddHomeAccounts    []mail.Address
 	RemoveHomeAccounts []mail.Address

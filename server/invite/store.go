@@ -82,6 +82,7 @@ type Store interface {
 	Attempts(ctx context.Context, t directory.TenantID, delivery string) ([]mail.Attempt, error)
 	Events(ctx context.Context, t directory.TenantID, id ID, after string, limit int) ([]audit.Event, error)
 	MailCounts(ctx context.Context, t directory.TenantID, q CountQuery) (Counts, error)
+	// Views is zero for a link that was never opened.
 	Views(ctx context.Context, t directory.TenantID, id ID) (Views, error)
 	// AddViews adds v to what is stored. It may lag and may lose the last
 	// second on a crash: it is evidence, not a promise.
@@ -92,7 +93,8 @@ type Store interface {
 	ApplyInvitation(ctx context.Context, c Change) error
 }
 
-// Query selects invitations, newest first.
+// Query selects invitations, newest first; with a Text and no User, by address
+// and the newest of each address first.
 type Query struct {
 	User  directory.UserID // only of this user
 	Open  bool             // only neither accepted, revoked nor expired at Now

@@ -39,6 +39,10 @@ type Store interface {
 	ListHomes(ctx context.Context, t directory.TenantID, after string, limit int) ([]directory.HomeTenant, error)
 	HomeAccounts(ctx context.Context, t directory.TenantID, domain, after string, limit int) ([]string, error)
 
+	// CreateApplication stores a client application. It is also part of
+	// session.Store.
+	CreateApplication(ctx context.Context, a directory.Application) error
+
 	ListEvents(ctx context.Context, t directory.TenantID, q EventQuery) ([]audit.Event, error)
 
 	// ApplyDirectory applies a change whole, durably, or not at all. It
@@ -46,8 +50,9 @@ type Store interface {
 	ApplyDirectory(ctx context.Context, c directory.Change) error
 }
 
-// UserQuery selects users, by id ascending. Fields that are set are ANDed;
-// each combination is served by an index.
+// UserQuery selects users, by id ascending; with a prefix, by the prefixed
+// field and then by id. Fields that are set are ANDed; each combination is
+// served by an index.
 type UserQuery struct {
 	Type       directory.UserType      // exact
 	State      directory.ExternalState // exact; NotExternal does not filter

@@ -21,19 +21,19 @@ func code(err error) int {
 // translate turns an engine error into the one the contract names. Other
 // errors pass.
 //
-// A violated constraint means that the change was decided on a state that is
-// gone: an address was taken, a group deleted, an id used.
+// A violated key means that the change was decided on a state that is gone: an
+// address was taken, a group deleted, an id used.
 func translate(err error) error {
 	c := code(err)
 	switch c & 0xff {
-	case codes.SQLITE_CONSTRAINT:
-		return fmt.Errorf("%w: %w", directory.ErrStale, err)
 	case codes.SQLITE_FULL:
 		return fmt.Errorf("%w: %w", directory.ErrFull, err)
 	case codes.SQLITE_BUSY, codes.SQLITE_LOCKED:
 		return fmt.Errorf("%w: %w", directory.ErrBusy, err)
 	}
 	switch c {
+	case codes.SQLITE_CONSTRAINT_UNIQUE, codes.SQLITE_CONSTRAINT_PRIMARYKEY, codes.SQLITE_CONSTRAINT_FOREIGNKEY:
+		return fmt.Errorf("%w: %w", directory.ErrStale, err)
 	case codes.SQLITE_IOERR_SHMSIZE, codes.SQLITE_IOERR_SHMMAP, codes.SQLITE_IOERR_WRITE:
 		// The WAL's index cannot grow, or a quota cut a write short.
 		return fmt.Errorf("%w: %w", directory.ErrFull, err)

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/binary"
@@ -14,6 +15,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -98,8 +100,9 @@ func checkHeader(f *os.File, path string) error {
 	return nil
 }
 
-// dsn spells a connection to path with the pragmas of its kind.
-func dsn(path string, query url.Values, pragmas ...string) (string, error) {
+// dsn spells a connection to path with the pragmas of its kind. It waits for
+// the lock of another process for as long as busy.
+func dsn(path string, query url.Values, busy time.Duration, pragmas ...string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", fmt.Errorf("sqlite: %w", err)
@@ -108,9 +111,8 @@ func dsn(path string, query url.Values, pragmas ...string) (string, error) {
 	if !strings.HasPrefix(abs, "/") {
 		abs = "/" + abs // a drive letter
 	}
-	query["_pragma"] = append([]string{
-		"busy_timeout(" + strconv.FormatInt(busyTimeout.Milliseconds(), 10) + ")", "foreign_keys(on)", "temp_store(memory)", "trusted_schema(off)",
-	}, pragmas...)
+	query["_pragma"] = append([]string{"foreign_keys(on)", "temp_store(memory)", "trusted_schema(off)"}, pragmas...)
+	query.Set("_busy_timeout", strconv.FormatInt(busy.Milliseconds(), 10))
 	query.Set("_dqs", "0")
 	return (&url.URL{Scheme: "file", Path: abs, RawQuery: query.Encode()}).String(), nil
 }
@@ -133,10 +135,7 @@ func openWrite(path string, ephemeral bool, o Options) (*sql.DB, error) {
 	if o.maxPages > 0 {
 		pragmas = append(pragmas, "max_page_count("+strconv.Itoa(o.maxPages)+")")
 	}
-	if o.busy > 0 {
-		pragmas = append(pragmas, "busy_timeout("+strconv.FormatInt(o.busy.Milliseconds(), 10)+")")
-	}
-	name, err := dsn(path, url.Values{}, pragmas...)
+	name, err := dsn(path, url.Values{}, cmp.Or(o.busy, busyTimeout), pragmas...)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +149,7 @@ func openWrite(path string, ephemeral bool, o Options) (*sql.DB, error) {
 }
 
 func openRead(path string) (*sql.DB, error) {
-	name, err := dsn(path, url.Values{"mode": {"ro"}}, "cache_size(-2000)", "query_only(on)")
+	name, err := dsn(path, url.Values{"mode": {"ro"}}, busyTimeout, "cache_size(-2000)", "query_only(on)")
 	if err != nil {
 		return nil, err
 	}

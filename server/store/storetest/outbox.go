@@ -25,6 +25,7 @@ var outboxTests = []test{
 	{"a result of an earlier attempt of one owner is dropped", testEarlierAttempt},
 	{"results of unknown mail are dropped", testUnknownResult},
 	{"a hostile reply is stored", testHostileReply},
+	{"a mail without bytes is handed out empty", testNoBytes},
 }
 
 // finished returns results for items.
@@ -280,4 +281,14 @@ func testHostileReply(h *house) {
 	got := h.delivery(c).Last
 	require.Equal(h, "550 \uFFFD\uFFFD'; drop table users; --", got.Text)
 	require.Equal(h, 1, got.Number, "the store knows the number")
+}
+
+func testNoBytes(h *house) {
+	t := h.newTenant("Contoso")
+	c := NewInvitation(NewGuest(t, "guest@fabrikam.example"), 8)
+	c.Mail[0].Message.Raw = nil
+	require.NoError(h, h.ApplyInvitation(h.ctx, c))
+	items := h.claim("a", Start, 9)
+	require.Len(h, items, 1)
+	require.Empty(h, items[0].Message.Raw)
 }

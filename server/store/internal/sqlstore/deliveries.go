@@ -90,6 +90,9 @@ func queue(t directory.TenantID, l invite.Letter) step {
 		DueAt:        sql.NullInt64{Int64: micros(l.Queued), Valid: true},
 	}
 	body := insertBodyParams{Tenant: row.Tenant, DeliveryID: row.ID, Raw: l.Message.Raw}
+	if body.Raw == nil {
+		body.Raw = []byte{} // nil would be null
+	}
 	return func(ctx context.Context, q *Queries) error {
 		if err := q.insertDelivery(ctx, row); err != nil {
 			return err

@@ -61,25 +61,21 @@ func Claim(ctx context.Context, db DBTX, owner string, now time.Time, lease time
 }
 
 // Load reads the bytes of leased items. It is done after the lease is
-// committed, so that no other write waits for it. An item that was purged
-// since is left out.
+// committed, so that no other write waits for it. An item that has none stays
+// empty: whoever leased it has to give it up, or it would come back for ever.
 func (r *Reader) Load(ctx context.Context, items []outbox.Item) ([]outbox.Item, error) {
-	loaded := items[:0]
-	for _, item := range items {
-		tenant, id, err := parseRef(item.ID)
+	for i := range items {
+		tenant, id, err := parseRef(items[i].ID)
 		if err != nil {
 			return nil, err
 		}
-		item.Message.Raw, err = r.q.body(ctx, bodyParams{Tenant: tenant, DeliveryID: id})
-		if errors.Is(err, sql.ErrNoRows) {
-			continue
-		}
-		if err != nil {
+		raw, err := r.q.body(ctx, bodyParams{Tenant: tenant, DeliveryID: id})
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return nil, r.fail(err)
 		}
-		loaded = append(loaded, item)
+		items[i].Message.Raw = raw
 	}
-	return loaded, nil
+	return items, nil
 }
 
 // NextMailDue returns when the next item falls due: its next attempt, or the
