@@ -32,6 +32,7 @@ const (
 	AddMember         Activity = "Add member to group"
 	RemoveMember      Activity = "Remove member from group"
 	AddRoleMember     Activity = "Add member to role"
+	RemoveRoleMember  Activity = "Remove member from role"
 	AssignApp         Activity = "Add app role assignment grant to user"
 	UpdatePolicy      Activity = "Update policy"
 	UpdateHome        Activity = "Update home organisation"

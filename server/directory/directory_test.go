@@ -91,12 +91,6 @@ func TestPolicyCheckReturnsNormalForm(t *testing.T) {
 	require.Equal(t, []string{"b.example", "xn--mller-kva.example"}, got.BlockedDomains)
 }
 
-func TestLimitsTimes(t *testing.T) {
-	got := directory.DefaultLimits.Times(100)
-	require.Equal(t, directory.Limits{RecipientPer5Min: 100, RecipientPerDay: 300, DomainPerHour: 10_000, InviterPerMinute: 3_000, InviterPerDay: 50_000, TenantPerDay: 100_000}, got)
-	require.Zero(t, directory.Limits{}.Times(100), "no limit stays no limit")
-}
-
 func TestNewGuest(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	tenant := directory.Tenant{ID: "t", PrimaryDomain: "contoso.example", InitialDomain: "contoso.onmicrosoft.example"}
