@@ -385,6 +385,20 @@ func (m *memory) edit(id directory.UserID, f func(*directory.User)) {
 	m.users[id] = u
 }
 
+// breakMethod makes a method fail with err; nil mends it.
+func (m *memory) breakMethod(method string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail[method] = err
+}
+
+// seen returns the stored views of an invitation.
+func (m *memory) seen(id invite.ID) invite.Views {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.views[id]
+}
+
 // activities returns the activities of all events about a user, in order.
 func (m *memory) activities(id directory.UserID) []audit.Activity {
 	m.mu.Lock()

@@ -114,6 +114,13 @@ func (s *Service) readRows(ctx context.Context, op string, c Claims, r *Redempti
 	case err != nil:
 		return storeProblem(op, err)
 	}
+	// The two are read one after the other. If somebody accepted in between,
+	// the guest is the older one; together they would be no moment that ever was.
+	if r.Guest.State == directory.Pending && !r.Invitation.Accepted.IsZero() && r.Invitation.Generation == r.Guest.Generation {
+		if r.Guest, err = s.store.User(ctx, c.Tenant, c.User); err != nil {
+			return storeProblem(op, err)
+		}
+	}
 	return nil
 }
 

