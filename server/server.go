@@ -29,7 +29,7 @@ type Options struct {
 	NewID      func() string                   // request ids
 	Hosts      []string                        // names besides loopback that reach this listener
 	WriteError web.ErrorWriter                 // words refusals of the middleware and unknown routes; required
-	Ready      func(ctx context.Context) error // for /readyz; nil: always ready
+	Ready      func(ctx context.Context) error // serves /livez and /readyz; nil: a face serves them itself
 }
 
 // Handler returns the handler of one listener with the given faces.
@@ -38,8 +38,10 @@ func Handler(o Options, surfaces ...Surface) (http.Handler, error) {
 	for _, s := range surfaces {
 		s.Mount(mux)
 	}
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	mux.Handle("GET /readyz", web.Wrap(o.Log, o.WriteError, readyz(o.Ready)))
+	if o.Ready != nil {
+		mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+		mux.Handle("GET /readyz", web.Wrap(o.Log, o.WriteError, readyz(o.Ready)))
+	}
 	mux.Handle("GET /assets/", assets())
 	protect, err := web.CrossOrigin(o.Log, o.WriteError)
 	if err != nil {
@@ -56,12 +58,10 @@ func readyz(ready func(context.Context) error) web.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
-		if ready != nil {
-			if err := ready(ctx); err != nil {
-				return &problem.Error{
-					Op: "server.readyz", Kind: problem.Unavailable, Reason: problem.Busy, RetryAfter: time.Second,
-					Detail: "The storage does not answer.", Err: err,
-				}
+		if err := ready(ctx); err != nil {
+			return &problem.Error{
+				Op: "server.readyz", Kind: problem.Unavailable, Reason: problem.Busy, RetryAfter: time.Second,
+				Detail: "The storage does not answer.", Err: err,
 			}
 		}
 		w.WriteHeader(http.StatusOK)

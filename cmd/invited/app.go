@@ -158,7 +158,7 @@ func makeDataDir(dir string) error {
 // openSink builds the sink with its listener and faces.
 func (a *app) openSink() (err error) {
 	if a.sink, err = sink.Open(sink.Options{
-		Dir: filepath.Join(a.cfg.Data, "sink"), MaxMessages: a.cfg.MaxMessage, Now: a.clock.Now, Log: a.log,
+		Dir: filepath.Join(a.cfg.Data, "sink"), MaxMessages: a.cfg.MaxMessage, Judge: sink.JudgeByRules, Now: a.clock.Now, Log: a.log,
 	}); err != nil {
 		return err
 	}
@@ -168,10 +168,7 @@ func (a *app) openSink() (err error) {
 	rest := &mailpit.Handler{Sink: a.sink, Version: versionText(), Log: a.log, Now: a.clock.Now}
 	pages := &webmail.Handler{Sink: a.sink, SMTP: a.SMTPAddr(), Now: a.clock.Now, Log: a.log}
 	h, err := server.Handler(server.Options{
-		Log: a.log, NewID: newID, WriteError: pages.WriteError, Ready: func(ctx context.Context) error {
-			_, err := a.sink.Totals(ctx)
-			return err
-		},
+		Log: a.log, NewID: newID, WriteError: pages.WriteError,
 	}, rest, pages)
 	if err != nil {
 		return err

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"invited/server/tenant"
 )
 
 // credentialsFile is where the first start keeps the seeded credentials.
@@ -46,4 +48,31 @@ func loadCookieKey(dir string) ([]byte, error) {
 		return nil, &exitError{exitConfig, fmt.Sprintf("%s has %d bytes instead of 32; delete it, and guests who are signed in sign in again", path, len(key))}
 	}
 	return key, err
+}
+
+// seededCredentials is DIR/credentials.json: what the first start made.
+type seededCredentials struct {
+	TenantID     string          `json:"tenantId"`
+	ClientID     string          `json:"clientId"`
+	ClientSecret string          `json:"clientSecret"`
+	Accounts     []seededAccount `json:"accounts"`
+}
+
+type seededAccount struct {
+	UPN      string   `json:"upn"`
+	Password string   `json:"password"`
+	Roles    []string `json:"roles"`
+}
+
+// credentialsJSON lays out the seeded credentials for the file.
+func credentialsJSON(c tenant.Credentials) seededCredentials {
+	out := seededCredentials{TenantID: string(c.Tenant), ClientID: c.ClientID, ClientSecret: c.ClientSecret}
+	for _, a := range c.Accounts {
+		roles := a.Roles
+		if roles == nil {
+			roles = []string{}
+		}
+		out.Accounts = append(out.Accounts, seededAccount{UPN: a.UPN, Password: a.Password, Roles: roles})
+	}
+	return out
 }

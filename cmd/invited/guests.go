@@ -16,8 +16,8 @@ type guestsCmd struct {
 	Restore guestsRestoreCmd `cmd:"" help:"Bring a deleted guest back."`
 }
 
-// guest is a user as the Graph API answers it.
-type guest struct {
+// guestUser is a user as the Graph API answers it.
+type guestUser struct {
 	ID           string     `json:"id"`
 	DisplayName  string     `json:"displayName"`
 	Mail         string     `json:"mail"`
@@ -33,13 +33,13 @@ const guestFields = "id,displayName,mail,userPrincipalName,userType,externalUser
 
 // guestPage is one page of a Graph collection.
 type guestPage struct {
-	Value []guest `json:"value"`
-	Next  string  `json:"@odata.nextLink"`
+	Value []guestUser `json:"value"`
+	Next  string      `json:"@odata.nextLink"`
 }
 
 var guestColumns = []string{"id", "address", "name", "state", "since", "enabled"}
 
-func (g guest) row() []string {
+func (g guestUser) row() []string {
 	since := "-"
 	if g.StateChanged != nil {
 		since = when(*g.StateChanged)
@@ -68,7 +68,7 @@ func (c guestsListCmd) Run(e env) error {
 	if c.Deleted {
 		path = "/v1.0/directory/deletedItems/microsoft.graph.user?" + url.Values{"$select": {guestFields}, "$top": {fmt.Sprint(min(c.Limit, 500))}}.Encode()
 	}
-	all := []guest{}
+	all := []guestUser{}
 	for path != "" && len(all) < c.Limit {
 		var page guestPage
 		if err := api.call(e, http.MethodGet, path, nil, &page); err != nil {
@@ -97,8 +97,8 @@ func (c guestsListCmd) filter() string {
 }
 
 // findGuest finds a guest by id, UPN or address.
-func findGuest(e env, api *client, ref string) (guest, error) {
-	var g guest
+func findGuest(e env, api *client, ref string) (guestUser, error) {
+	var g guestUser
 	if !strings.Contains(ref, "@") || strings.Contains(ref, "#") {
 		err := api.call(e, http.MethodGet, "/v1.0/users/"+url.PathEscape(ref)+"?$select="+guestFields, nil, &g)
 		return g, err
@@ -176,7 +176,7 @@ func (c guestsRestoreCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
-	var out guest
+	var out guestUser
 	err = api.call(e, http.MethodPost, "/v1.0/directory/deletedItems/"+url.PathEscape(c.ID)+"/restore", map[string]any{}, &out)
 	if x, ok := errors.AsType[*exitError](err); ok && x.code == exitNotFound {
 		return &exitError{exitNotFound, fmt.Sprintf("there is no deleted guest with the id %s; list them with: invited guests list --deleted", c.ID)}

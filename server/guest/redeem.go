@@ -11,6 +11,7 @@ import (
 	"invited/server/invite"
 	"invited/server/problem"
 	"invited/server/session"
+	"invited/server/web"
 	"invited/templates"
 )
 
@@ -26,7 +27,9 @@ func (h *Handler) openLink(w http.ResponseWriter, r *http.Request) error {
 	if red.Claims.Invitation != "" {
 		h.Invitations.Viewed(red.Claims, automated(r))
 	}
-	if err != nil {
+	// A link that may work later keeps its session, so that "try again" needs
+	// no ticket in the address bar. A dead one is told here.
+	if err != nil && !retryReasons[problem.Of(err).Reason] {
 		return err
 	}
 	if r.Method == http.MethodHead {
@@ -186,12 +189,22 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, s session.Guest,
 	if err := h.setCookie(w, r, s); err != nil {
 		return err
 	}
-	next := "/myapps"
-	if s.Redirect != "" {
-		next = "/redeem/leave"
-	}
-	http.Redirect(w, r, next, http.StatusSeeOther)
+	http.Redirect(w, r, landing(r, s.Redirect), http.StatusSeeOther)
 	return nil
+}
+
+// landing is where an accepted guest goes: My Apps, a page of ours, or the
+// page that names the foreign host before they leave for it.
+func landing(r *http.Request, redirect string) string {
+	u, err := url.Parse(redirect)
+	switch {
+	case redirect == "" || err != nil:
+		return "/myapps"
+	case u.Scheme == web.Scheme(r) && u.Host == r.Host && strings.HasPrefix(u.Path, "/") && !strings.HasPrefix(u.Path, "//"):
+		return u.EscapedPath()
+	default:
+		return "/redeem/leave"
+	}
 }
 
 // cancel serves POST /redeem/cancel.
