@@ -45,6 +45,14 @@ func TestRefusals(t *testing.T) {
 		{name: "counting without header", method: "GET", url: "/v1.0/users/$count", status: 400, code: "Request_UnsupportedQuery", target: "ConsistencyLevel", message: "Unsupported Query"},
 		{name: "a query that does not parse", method: "GET", url: "/v1.0/users?$filter=%25%zz", status: 400, code: "Request_BadRequest", target: "query", message: "percent-encode"},
 
+		{name: "a change of an unknown property", method: "PATCH", url: "/v1.0/users/" + string(userID(0)), body: `{"nickname":"x"}`, status: 400, code: "Request_BadRequest", target: "nickname", message: "does not exist"},
+		{name: "a change of a fixed property", method: "PATCH", url: "/v1.0/users/" + string(userID(0)), body: `{"userPrincipalName":"x"}`, status: 400, code: "Request_BadRequest", target: "userPrincipalName", message: "cannot be changed"},
+		{name: "a change of a property that is not held", method: "PATCH", url: "/v1.0/users/" + string(userID(0)), body: `{"department":"Sales"}`, status: 400, code: "Request_BadRequest", target: "department", message: "not kept"},
+		{name: "a change to a wrong type", method: "PATCH", url: "/v1.0/users/" + string(userID(0)), body: `{"jobTitle":5}`, status: 400, code: "Request_BadRequest", target: "jobTitle", message: "a string or null"},
+		{name: "an account neither enabled nor disabled", method: "PATCH", url: "/v1.0/users/" + string(userID(0)), body: `{"accountEnabled":null}`, status: 400, code: "Request_BadRequest", target: "accountEnabled", message: "true or false"},
+		{name: "a list of other things than texts", method: "PATCH", url: "/v1.0/users/" + string(userID(0)), body: `{"otherMails":[1]}`, status: 400, code: "Request_BadRequest", target: "otherMails", message: "an array of strings"},
+		{name: "a change of nobody", method: "PATCH", url: "/v1.0/users/" + missingID, body: `{"jobTitle":null}`, status: 404, code: "Request_ResourceNotFound", target: "id", message: "does not exist"},
+
 		{name: "no address", method: "POST", url: "/v1.0/invitations", body: `{"inviteRedirectUrl":"https://a.example"}`, status: 400, code: "BadRequest", target: "invitedUserEmailAddress", message: "required"},
 		{name: "no redirect", method: "POST", url: "/v1.0/invitations", body: `{"invitedUserEmailAddress":"a@b.example"}`, status: 400, code: "BadRequest", target: "inviteRedirectUrl", message: "required"},
 		{name: "an unknown user type", method: "POST", url: "/v1.0/invitations", body: `{` + good + `,"invitedUserType":"Admin"}`, status: 400, code: "BadRequest", target: "invitedUserType", message: "Guest or Member"},

@@ -42,6 +42,7 @@ type fake struct {
 	users   []directory.User
 	request invite.Request // the last one
 	actor   directory.Actor
+	patch   tenant.Patch
 	queries []tenant.UserQuery
 	fail    error // answered by every service
 }
@@ -153,6 +154,11 @@ func (f *fake) ListUsers(_ context.Context, _ directory.Actor, q tenant.UserQuer
 		}
 	}
 	return out, nil
+}
+
+func (f *fake) UpdateUser(_ context.Context, _ directory.Actor, id directory.UserID, p tenant.Patch) (directory.User, error) {
+	f.patch = p
+	return f.find(func(u directory.User) bool { return u.ID == id })
 }
 
 func (f *fake) DeleteUser(_ context.Context, _ directory.Actor, id directory.UserID) error {

@@ -52,6 +52,7 @@ type Tenants interface {
 	User(ctx context.Context, actor directory.Actor, id directory.UserID) (directory.User, error)
 	UserByUPN(ctx context.Context, actor directory.Actor, upn string) (directory.User, error)
 	ListUsers(ctx context.Context, actor directory.Actor, q tenant.UserQuery) ([]directory.User, error)
+	UpdateUser(ctx context.Context, actor directory.Actor, id directory.UserID, p tenant.Patch) (directory.User, error)
 	DeleteUser(ctx context.Context, actor directory.Actor, id directory.UserID) error
 	RestoreUser(ctx context.Context, actor directory.Actor, id directory.UserID) (directory.User, error)
 	PurgeUser(ctx context.Context, actor directory.Actor, id directory.UserID) error
@@ -67,6 +68,7 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 		{"GET", "users", h.listUsers},
 		{"GET", "users/$count", h.countUsers},
 		{"GET", "users/{id}", h.getUser},
+		{"PATCH", "users/{id}", h.updateUser},
 		{"DELETE", "users/{id}", h.deleteUser},
 		{"GET", "users/{id}/manager", h.getManager},
 		{"GET", "directory/deletedItems/microsoft.graph.user", h.listDeletedUsers},

@@ -10,6 +10,8 @@ import (
 
 	"invited/server/directory"
 	"invited/server/invite"
+	"invited/server/session"
+	"invited/server/tenant"
 	"invited/server/web"
 )
 
@@ -119,6 +121,37 @@ func TestPathsLeadToUsers(t *testing.T) {
 			if tt.status == 404 {
 				require.Equal(t, "Request_ResourceNotFound", errorOf(t, w).Code)
 			}
+		})
+	}
+}
+
+func TestUserIsChanged(t *testing.T) {
+	text := func(s string) *string { return &s }
+	yes, guest := true, directory.Guest
+	tests := []struct {
+		name, body string
+		want       tenant.Patch
+	}{
+		{"in nothing", `{}`, tenant.Patch{}},
+		{"as Terraform probes", `{"@odata.type":"#microsoft.graph.user","companyName":"TERRAFORM_UPDATE_x"}`, tenant.Patch{CompanyName: text("TERRAFORM_UPDATE_x")}},
+		{"back to nothing", `{"companyName":null,"jobTitle":null,"department":null}`, tenant.Patch{CompanyName: text(""), JobTitle: text("")}},
+		{
+			"in everything",
+			`{"displayName":"A","givenName":"B","surname":"C","jobTitle":"D","companyName":"E","mail":"a@b.example","otherMails":["c@d.example"],"userType":"Guest","accountEnabled":true,"preferredLanguage":"de"}`,
+			tenant.Patch{
+				DisplayName: text("A"), GivenName: text("B"), Surname: text("C"), JobTitle: text("D"), CompanyName: text("E"), Mail: text("a@b.example"),
+				OtherMails: &[]string{"c@d.example"}, UserType: &guest, Enabled: &yes, PreferredLanguage: text("de"),
+			},
+		},
+		{"to no other addresses", `{"otherMails":null}`, tenant.Patch{OtherMails: &[]string{}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFake()
+			w := f.call(t, "PATCH", "/v1.0/users/"+string(userID(0)), tt.body)
+			require.Equal(t, 204, w.Code, "%s", w.Body)
+			require.Empty(t, w.Body.String())
+			require.Equal(t, tt.want, f.patch)
 		})
 	}
 }
@@ -271,3 +304,10 @@ func FuzzPath(f *testing.F) {
 		require.Less(t, w.Code, 500, "%s", w.Body)
 	})
 }
+
+// The services are what this face asks for.
+var (
+	_ Sessions    = (*session.Service)(nil)
+	_ Invitations = (*invite.Service)(nil)
+	_ Tenants     = (*tenant.Service)(nil)
+)

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"invited/server/problem"
+	"invited/server/session"
 	"invited/server/web"
 )
 
@@ -75,6 +77,13 @@ func describe(p *problem.Error, r *http.Request) refusal {
 	if has, ok := errors.AsType[refused](p.Err); ok {
 		return has.refusal
 	}
+	if by, ok := errors.AsType[*session.Refusal](p.Err); ok {
+		out := refusal{by.Code, by.OAuth, http.StatusBadRequest, p.Kind}
+		if by.OAuth == "invalid_client" {
+			out.status = http.StatusUnauthorized
+		}
+		return out
+	}
 	switch p.Kind {
 	case problem.Invalid, problem.NotFound, problem.MethodNotAllowed, problem.TooLarge, problem.Unsupported:
 		out := badRequest
@@ -109,11 +118,12 @@ func (h *Handler) write(w http.ResponseWriter, r *http.Request, p *problem.Error
 	if !web.IsUUID(correlation) {
 		correlation = web.RequestID(r.Context())
 	}
+	number := fmt.Sprintf("AADSTS%d: ", out.code)
 	at := h.Now().UTC().Format("2006-01-02 15:04:05Z")
 	_ = web.WriteJSON(w, out.status, errorJSON{
 		Error: out.name,
-		Description: fmt.Sprintf("AADSTS%d: %s Trace ID: %s Correlation ID: %s Timestamp: %s",
-			out.code, p.Detail, web.RequestID(r.Context()), correlation, at),
+		Description: fmt.Sprintf("%s%s Trace ID: %s Correlation ID: %s Timestamp: %s",
+			number, strings.TrimPrefix(p.Detail, number), web.RequestID(r.Context()), correlation, at),
 		Codes: []int{out.code}, Timestamp: at, Trace: web.RequestID(r.Context()), Correlation: correlation,
 	})
 }

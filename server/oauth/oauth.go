@@ -33,8 +33,8 @@ type Handler struct {
 	NotFound http.Handler
 }
 
-// Sessions gives programs their tokens. A wrong client id and a wrong secret
-// are the same Unauthenticated problem.
+// Sessions gives programs their tokens. Why one is refused is a
+// [session.Refusal] in the problem.
 type Sessions interface {
 	ClientCredentials(ctx context.Context, t directory.TenantID, clientID, secret, issuer string) (token string, lifetime time.Duration, err error)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -19,7 +20,10 @@ import (
 
 	"invited/server/directory"
 	"invited/server/problem"
+	"invited/server/session"
+	"invited/server/tenant"
 	"invited/server/web"
+	"invited/tokens"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -40,10 +44,19 @@ func (f *fake) ClientCredentials(_ context.Context, t directory.TenantID, id, se
 	switch {
 	case f.fail != nil:
 		return "", 0, f.fail
-	case t != tenantID || id != "client" || secret != "s3cret+/=":
-		return "", 0, &problem.Error{Op: "fake", Kind: problem.Unauthenticated, Reason: problem.TokenInvalid, Detail: "No."}
+	case t != tenantID || id != "client":
+		return "", 0, refusedBySession("unauthorized_client", 700016)
+	case secret != "s3cret+/=":
+		return "", 0, refusedBySession("invalid_client", 7000215)
 	}
 	return "a.b.c", time.Hour, nil
+}
+
+func refusedBySession(name string, code int) error {
+	return &problem.Error{
+		Op: "fake", Kind: problem.Unauthenticated, Reason: problem.TokenInvalid, Detail: fmt.Sprintf("AADSTS%d: No.", code),
+		Err: &session.Refusal{OAuth: name, Code: code},
+	}
 }
 
 func (f *fake) TenantByName(_ context.Context, name string) (directory.Tenant, error) {
@@ -157,7 +170,7 @@ func TestClientsAuthenticate(t *testing.T) {
 		{"by header, id in the body too", grant + "&client_id=client", basic("client", secret), 200},
 		{"with fields of other libraries", grant + "&client_id=client&client_secret=" + secret + "&x-client-SKU=msal&client_info=1", nil, 200},
 		{"with a wrong secret", grant + "&client_id=client&client_secret=x", nil, 401},
-		{"with a wrong id", grant + "&client_id=x&client_secret=" + secret, nil, 401},
+		{"with a wrong id", grant + "&client_id=x&client_secret=" + secret, nil, 400},
 		{"by a wrong header", grant, basic("client", "x"), 401},
 	}
 	for _, tt := range tests {
@@ -183,7 +196,8 @@ func TestRefusals(t *testing.T) {
 		code                    int
 		says                    string
 	}{
-		{name: "a wrong secret", method: "POST", url: token, body: good, status: 401, err: "invalid_client", code: 7000215, says: "AADSTS7000215"},
+		{name: "a wrong secret", method: "POST", url: token, body: good, status: 401, err: "invalid_client", code: 7000215, says: "AADSTS7000215: No. Trace ID: "},
+		{name: "a wrong client id", method: "POST", url: token, body: "grant_type=client_credentials&client_id=x&client_secret=x", status: 400, err: "unauthorized_client", code: 700016, says: "AADSTS700016: No."},
 		{name: "no grant type", method: "POST", url: token, body: "client_id=a", status: 400, err: "invalid_request", code: 900144, says: "'grant_type'"},
 		{name: "another grant type", method: "POST", url: token, body: "grant_type=password", status: 400, err: "unsupported_grant_type", code: 70003, says: "'password'"},
 		{name: "no client id", method: "POST", url: token, body: "grant_type=client_credentials", status: 400, err: "invalid_request", code: 900144, says: "'client_id'"},
@@ -259,3 +273,10 @@ func FuzzToken(f *testing.F) {
 		require.True(t, json.Valid(w.Body.Bytes()))
 	})
 }
+
+// The services are what this face asks for.
+var (
+	_ Sessions = (*session.Service)(nil)
+	_ Tenants  = (*tenant.Service)(nil)
+	_ Keys     = (*tokens.Keyring)(nil)
+)

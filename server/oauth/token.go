@@ -46,9 +46,7 @@ func (h *Handler) createToken(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	token, lifetime, err := h.Sessions.ClientCredentials(r.Context(), t.ID, id, secret, issuer(r, t.ID))
-	if problem.Is(err, problem.Unauthenticated) {
-		return refuse(badSecret, "Invalid client secret provided, or no application with this client id. Use the pair that was shown when the tenant was made.", err)
-	} else if err != nil {
+	if err != nil {
 		return err
 	}
 	seconds := int64(lifetime.Seconds())
