@@ -23,6 +23,7 @@ type Store interface {
 	tenant.Store
 	session.Store
 	outbox.Store
+	outbox.Renewer
 
 	// Ping reports whether the engine can serve.
 	Ping(ctx context.Context) error

@@ -29,16 +29,18 @@ const readers = 4
 // header is how every SQLite file begins.
 const header = "SQLite format 3\x00"
 
-// prepareFile creates the folder and the file with modes that keep others out,
-// or refuses those that are there.
-func prepareFile(path string) error {
+// prepareFolder creates the folder of the database with a mode that keeps
+// others out, or refuses the one that is there.
+func prepareFolder(path string) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("sqlite: cannot create the folder of the database: %w", err)
 	}
-	if err := private(dir, 0o700); err != nil {
-		return err
-	}
+	return private(dir, 0o700)
+}
+
+// prepareFile does the same for the file.
+func prepareFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("sqlite: cannot open the database: %w", err)

@@ -6,9 +6,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"invited/mail"
+	"invited/mail/outbox"
+	"invited/server/store/internal/sqlstore"
 	"invited/server/store/storetest"
 	"invited/server/tenant"
 )
@@ -92,11 +96,15 @@ func TestFilesAreKeptFromOthers(t *testing.T) {
 	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
 }
 
-func TestClosingLeavesOneFile(t *testing.T) {
+func TestClosingLeavesOneFileAndItsLock(t *testing.T) {
 	path := written(t)
 	entries, err := os.ReadDir(filepath.Dir(path))
 	require.NoError(t, err)
-	require.Len(t, entries, 1)
+	require.Len(t, entries, 2)
+	info, err := os.Stat(path + lockSuffix)
+	require.NoError(t, err)
+	require.Zero(t, info.Size())
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 }
 
 func TestEphemeralDataIsRemoved(t *testing.T) {
@@ -117,17 +125,56 @@ func TestCommittedIsInTheFiles(t *testing.T) {
 	path := newPath(t)
 	s := open(t, Options{Path: path})
 	fill(t, s)
+	leased, err := s.ClaimMail(t.Context(), "dies", storetest.Start, time.Hour, 9)
+	require.NoError(t, err)
+	require.Len(t, leased, 1)
 	copied := newPath(t)
 	for _, suffix := range []string{"", "-wal"} {
 		b, err := os.ReadFile(path + suffix)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(copied+suffix, b, 0o600))
 	}
-	found := open(t, Options{Path: copied})
+	found := open(t, Options{Path: copied, Now: func() time.Time { return storetest.Start }})
 	users, err := found.ListUsers(t.Context(), "Contoso", tenant.UserQuery{Limit: 9})
 	require.NoError(t, err)
 	require.Len(t, users, 1)
 	items, err := found.ClaimMail(t.Context(), "w", storetest.Start, 1, 9)
 	require.NoError(t, err)
+	require.Len(t, items, 1, "the lease died with its owner")
+	require.Equal(t, 2, items[0].Attempt, "its attempt may have happened")
+}
+
+func TestDatabaseHasOneOwner(t *testing.T) {
+	path := newPath(t)
+	s, err := Open(Options{Path: path})
+	require.NoError(t, err)
+	fill(t, s)
+	_, err = Open(Options{Path: path})
+	require.ErrorContains(t, err, "another process has")
+	require.ErrorContains(t, err, path)
+	require.NoError(t, s.Ping(t.Context()), "the first is not disturbed")
+	require.NoError(t, s.Close())
+	s, err = Open(Options{Path: path})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+}
+
+// TestClockSetBack queues and leases under a clock that is years ahead.
+func TestClockSetBack(t *testing.T) {
+	path := newPath(t)
+	later := storetest.Start.AddDate(10, 0, 0)
+	s, err := Open(Options{Path: path, Now: func() time.Time { return later }})
+	require.NoError(t, err)
+	fill(t, s)
+	items, err := s.ClaimMail(t.Context(), "w", later, time.Minute, 9)
+	require.NoError(t, err)
 	require.Len(t, items, 1)
+	require.NoError(t, s.FinishMail(t.Context(), "w", []outbox.Result{{ID: items[0].ID, State: mail.Deferred, Next: later.Add(time.Hour)}}))
+	require.NoError(t, s.Close())
+
+	s = open(t, Options{Path: path, Now: func() time.Time { return storetest.Start }})
+	due, ok, err := s.NextMailDue(t.Context())
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, storetest.Start.Add(sqlstore.MaxWait), due)
 }

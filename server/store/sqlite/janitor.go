@@ -15,7 +15,8 @@ const (
 	sweepRows  = 100
 )
 
-// janitor drops the bytes of old mail until ctx ends.
+// janitor drops the bytes of old mail until ctx ends, and looks after a queue
+// that a clock which was set back would freeze.
 func (s *Store) janitor(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -24,6 +25,9 @@ func (s *Store) janitor(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if err := s.run(ctx, sqlstore.PlanCapDue(s.opts.Now())); err != nil && ctx.Err() == nil {
+			s.opts.Log.Warn("the queue was not looked after", "op", "sqlite.janitor", "err", err)
 		}
 		n, err := s.DropBodies(ctx, s.opts.Now().Add(-s.opts.KeepBodies))
 		switch {

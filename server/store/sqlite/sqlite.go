@@ -9,8 +9,11 @@
 //
 // The package does not decide anything: SQL and conversions are shared with
 // other engines in sqlstore, rules live above. It refuses to open a file that
-// is not a database, that a newer program has written, or that others may
-// read.
+// is not a database, that a newer program has written, that others may read, or
+// that another process has open.
+//
+// Because a database has one owner, a lease found at the start is that of a
+// process which is dead: Open ends it, and nobody waits for it to run out.
 //
 //	callers ──plan──▶ queue ──▶ writer: BEGIN · each under a SAVEPOINT · COMMIT ──▶ answers
 //	callers ──read──▶ 4 read-only connections
@@ -68,6 +71,7 @@ type Store struct {
 	write *sql.DB
 	read  *sql.DB
 	temp  string // folder to remove on Close
+	lock  *owner // nil for a temporary database, which nobody else can find
 
 	stop  context.CancelFunc // of the janitor
 	tasks sync.WaitGroup
@@ -109,10 +113,18 @@ func (s *Store) open() error {
 		}
 		s.temp, path = dir, filepath.Join(dir, "invited.db")
 	}
-	if err := prepareFile(path); err != nil {
+	if err := prepareFolder(path); err != nil {
 		return err
 	}
 	var err error
+	if s.temp == "" {
+		if s.lock, err = own(path); err != nil {
+			return err
+		}
+	}
+	if err := prepareFile(path); err != nil {
+		return err
+	}
 	if s.write, err = openWrite(path, s.temp != "", s.opts); err != nil {
 		return err
 	}
@@ -123,8 +135,17 @@ func (s *Store) open() error {
 		return err
 	}
 	s.Reader = sqlstore.NewReader(&preparedPool{db: s.read}, translate)
-	s.w, err = startWriter(s.write)
-	return err
+	if s.w, err = startWriter(s.write); err != nil {
+		return err
+	}
+	return s.recover(context.Background())
+}
+
+// recover puts the queue of a process that died, or had a wrong clock, back on
+// its way.
+func (s *Store) recover(ctx context.Context) error {
+	now := s.opts.Now()
+	return errors.Join(s.run(ctx, sqlstore.PlanReleaseLeases(now)), s.run(ctx, sqlstore.PlanCapDue(now)))
 }
 
 // Close finishes what was accepted and releases the database. Further changes
@@ -150,6 +171,9 @@ func (s *Store) release() error {
 	}
 	if s.write != nil {
 		errs = append(errs, s.write.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.release())
 	}
 	if s.temp != "" {
 		errs = append(errs, os.RemoveAll(s.temp))
@@ -192,6 +216,11 @@ func (s *Store) AddViews(ctx context.Context, t directory.TenantID, id invite.ID
 // FinishMail records results.
 func (s *Store) FinishMail(ctx context.Context, owner string, results []outbox.Result) error {
 	return s.run(ctx, sqlstore.PlanFinish(owner, results))
+}
+
+// RenewMail moves the end of leases.
+func (s *Store) RenewMail(ctx context.Context, owner string, now time.Time, lease time.Duration, ids []string) error {
+	return s.run(ctx, sqlstore.PlanRenew(owner, now, lease, ids))
 }
 
 // ClaimMail leases due mail. The one writer is what keeps claims apart.

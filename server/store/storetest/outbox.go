@@ -21,6 +21,8 @@ var outboxTests = []test{
 	{"the next due time follows the queue", testNextDue},
 	{"workers that claim at once share the queue", testSharedQueue},
 	{"canceling withdraws what waits and lets what is being sent finish", testCancel},
+	{"a lease is renewed by its owner alone", testRenew},
+	{"mail given back is due at once, as if never leased", testGiveBack},
 	{"a canceled mail whose worker died is not sent again", testCancelDead},
 	{"a result of an earlier attempt of one owner is dropped", testEarlierAttempt},
 	{"results of unknown mail are dropped", testUnknownResult},
@@ -233,6 +235,55 @@ func testCancel(h *house) {
 	cancel(waiting)
 	require.Equal(h, mail.Canceled, h.delivery(waiting).State)
 	require.Empty(h, h.claim("a", Start.Add(48*time.Hour), 9))
+}
+
+func (h *house) renew(owner string, at time.Time, lease time.Duration, items ...outbox.Item) {
+	h.Helper()
+	var ids []string
+	for _, item := range items {
+		ids = append(ids, item.ID)
+	}
+	require.NoError(h, h.RenewMail(h.ctx, owner, at, lease, ids))
+}
+
+func testRenew(h *house) {
+	t := h.newTenant("Contoso")
+	h.invite(t, addressN(0))
+	h.invite(t, addressN(1))
+	items := h.claim("a", Start, 9)
+	require.Len(h, items, 2)
+	half := Start.Add(30 * time.Second)
+	h.renew("b", half, time.Hour, items...)
+	h.renew("a", half, time.Minute, items[0], outbox.Item{ID: "nonsense"})
+	taken := h.claim("b", Start.Add(time.Minute), 9)
+	require.Len(h, taken, 1)
+	require.Equal(h, items[1].ID, taken[0].ID, "b could not renew it, a did not")
+	h.renew("a", half, time.Hour, items[1])
+	h.finish("a", failed(items[:1]))
+	h.renew("a", half, time.Hour, items[0])
+	require.Len(h, h.claim("c", Start.Add(2*time.Minute), 9), 1, "b's is over, the failed one stays so")
+}
+
+func testGiveBack(h *house) {
+	t := h.newTenant("Contoso")
+	fresh, tried, withdrawn := h.invite(t, addressN(0)), h.invite(t, addressN(1)), h.invite(t, addressN(2))
+	h.finish("a", deferred(h.claim("a", Start, 9)[1:2], Start.Add(time.Second)))
+	at := Start.Add(time.Minute)
+	items := h.claim("a", at, 9)
+	require.Len(h, items, 3)
+	h.apply(directory.Change{Tenant: t, CancelMail: []directory.UserID{withdrawn.NewUsers[0].ID}})
+	h.renew("b", at, 0, items...)
+	require.Empty(h, h.claim("b", at, 9))
+	h.renew("a", at, 0, items...)
+	require.Equal(h, mail.Canceled, h.delivery(withdrawn).State)
+	require.Equal(h, mail.Deferred, h.delivery(tried).State)
+	require.Equal(h, at, h.delivery(tried).Next)
+	require.Equal(h, 1, h.delivery(tried).Attempts, "an attempt that was not begun does not count")
+	again := h.claim("b", at, 9)
+	require.Len(h, again, 2)
+	h.finish("a", failed(items))
+	h.finish("b", Delivered(again))
+	require.Equal(h, mail.Delivered, h.delivery(fresh).State)
 }
 
 func testCancelDead(h *house) {

@@ -121,6 +121,19 @@ func (q *Queries) cancelWaiting(ctx context.Context, arg cancelWaitingParams) er
 	return err
 }
 
+const capDue = `-- name: capDue :execrows
+update deliveries set due_at = $1 where due_at > $1
+`
+
+// Across tenants: what only a clock that was wrong can have put off so far.
+func (q *Queries) capDue(ctx context.Context, latest sql.NullInt64) (int64, error) {
+	result, err := q.db.ExecContext(ctx, capDue, latest)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const countByInviter = `-- name: countByInviter :one
 select count(*) from (select 1 from deliveries
 where tenant = $1 and inviter = $2 and queued_at > $3 limit $4) as counted
@@ -430,6 +443,33 @@ func (q *Queries) finishLeased(ctx context.Context, arg finishLeasedParams) (int
 	return result.RowsAffected()
 }
 
+const giveBack = `-- name: giveBack :execrows
+update deliveries set state = case when attempts > 1 then 'deferred' else 'queued' end,
+    owner = '', due_at = $1, attempts = attempts - 1
+where tenant = $2 and id = $3 and state = 'sending' and owner = $4
+`
+
+type giveBackParams struct {
+	Now    sql.NullInt64
+	Tenant string
+	ID     string
+	Owner  string
+}
+
+// An attempt that was not begun does not count.
+func (q *Queries) giveBack(ctx context.Context, arg giveBackParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, giveBack,
+		arg.Now,
+		arg.Tenant,
+		arg.ID,
+		arg.Owner,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 const insertAttempt = `-- name: insertAttempt :exec
 insert into delivery_attempts (
     tenant, delivery_id, number, at, relay, stage, code, enhanced, reply, permanent, ambiguous
@@ -601,6 +641,45 @@ func (q *Queries) nextDue(ctx context.Context) (sql.NullInt64, error) {
 	var due_at sql.NullInt64
 	err := row.Scan(&due_at)
 	return due_at, err
+}
+
+const releaseLeases = `-- name: releaseLeases :execrows
+update deliveries set owner = '', due_at = $1
+where due_at > $1 and state = 'sending'
+`
+
+// Across tenants and owners: for an engine that knows that none of them lives.
+func (q *Queries) releaseLeases(ctx context.Context, now sql.NullInt64) (int64, error) {
+	result, err := q.db.ExecContext(ctx, releaseLeases, now)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+const renew = `-- name: renew :execrows
+update deliveries set due_at = $1
+where tenant = $2 and id = $3 and state = 'sending' and owner = $4
+`
+
+type renewParams struct {
+	Until  sql.NullInt64
+	Tenant string
+	ID     string
+	Owner  string
+}
+
+func (q *Queries) renew(ctx context.Context, arg renewParams) (int64, error) {
+	result, err := q.db.ExecContext(ctx, renew,
+		arg.Until,
+		arg.Tenant,
+		arg.ID,
+		arg.Owner,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const sentToRecipient = `-- name: sentToRecipient :many

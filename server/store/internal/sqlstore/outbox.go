@@ -101,6 +101,65 @@ func PlanFinish(owner string, results []outbox.Result) *Plan {
 	return p
 }
 
+// PlanRenew plans to move the end of leases of owner to now+lease. A lease of
+// zero gives them back; what was withdrawn meanwhile is canceled by that.
+func PlanRenew(owner string, now time.Time, lease time.Duration, ids []string) *Plan {
+	p := &Plan{}
+	until := sql.NullInt64{Int64: micros(now.Add(lease)), Valid: true}
+	for _, s := range ids {
+		tenant, id, err := parseRef(s)
+		switch {
+		case err != nil:
+		case lease > 0:
+			row := renewParams{Until: until, Tenant: tenant, ID: id, Owner: owner}
+			p.add(func(ctx context.Context, q *Queries) error {
+				_, err := q.renew(ctx, row)
+				return err
+			})
+		default:
+			p.add(returnLease(giveBackParams{Now: until, Tenant: tenant, ID: id, Owner: owner}))
+		}
+	}
+	return p
+}
+
+func returnLease(row giveBackParams) step {
+	return func(ctx context.Context, q *Queries) error {
+		n, err := q.giveBack(ctx, row)
+		if err != nil || n == 0 {
+			return err
+		}
+		_, err = q.cancelMarked(ctx, cancelMarkedParams{Tenant: row.Tenant, ID: row.ID})
+		return err
+	}
+}
+
+// PlanReleaseLeases plans to end every lease, whoever has it: only for an
+// engine that knows that no other process uses the database.
+func PlanReleaseLeases(now time.Time) *Plan {
+	p := &Plan{}
+	p.add(func(ctx context.Context, q *Queries) error {
+		_, err := q.releaseLeases(ctx, sql.NullInt64{Int64: micros(now), Valid: true})
+		return err
+	})
+	return p
+}
+
+// MaxWait is longer than any wait between two attempts. What falls due later
+// was put off by a clock that has been set back since, see [PlanCapDue].
+const MaxWait = 9 * time.Hour
+
+// PlanCapDue plans to make what falls due after now+MaxWait due then, so that a
+// clock that was ahead for a while does not freeze the queue.
+func PlanCapDue(now time.Time) *Plan {
+	p := &Plan{}
+	p.add(func(ctx context.Context, q *Queries) error {
+		_, err := q.capDue(ctx, sql.NullInt64{Int64: micros(now.Add(MaxWait)), Valid: true})
+		return err
+	})
+	return p
+}
+
 func finish(owner, tenant, id string, res outbox.Result) step {
 	attempt := attemptRow(tenant, id, res.Attempt)
 	return func(ctx context.Context, q *Queries) error {

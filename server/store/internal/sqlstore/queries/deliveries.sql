@@ -53,6 +53,25 @@ update deliveries set state = @state, owner = '', due_at = @due_at
 where tenant = @tenant and id = @id and state = 'sending' and owner = @owner
   and (attempts = @number or @number = 0);
 
+-- name: renew :execrows
+update deliveries set due_at = @until
+where tenant = @tenant and id = @id and state = 'sending' and owner = @owner;
+
+-- name: giveBack :execrows
+-- An attempt that was not begun does not count.
+update deliveries set state = case when attempts > 1 then 'deferred' else 'queued' end,
+    owner = '', due_at = @now, attempts = attempts - 1
+where tenant = @tenant and id = @id and state = 'sending' and owner = @owner;
+
+-- name: releaseLeases :execrows
+-- Across tenants and owners: for an engine that knows that none of them lives.
+update deliveries set owner = '', due_at = @now
+where due_at > @now and state = 'sending';
+
+-- name: capDue :execrows
+-- Across tenants: what only a clock that was wrong can have put off so far.
+update deliveries set due_at = @latest where due_at > @latest;
+
 -- name: insertAttempt :exec
 insert into delivery_attempts (
     tenant, delivery_id, number, at, relay, stage, code, enhanced, reply, permanent, ambiguous
