@@ -26,7 +26,8 @@ type InvitationMail struct {
 	Reply        bool      // an answer to this mail reaches the inviter
 	Message      string    // personal message of the inviter, plain text; may be empty
 	RedirectURL  string    // where acceptance leads; empty: My Apps
-	RedeemURL    string    // required; the one link
+	RedeemURL    string    // required, except for a copy; the one link
+	Copy         bool      // for somebody else's information: says who has the link instead of showing it
 	BlockURL     string    // page to block invitations of this organisation; may be empty
 	PrivacyURL   string    // privacy statement of the organisation; empty: the mail says that there is none
 	Expires      time.Time // of the link; zero: never
@@ -57,8 +58,8 @@ func (m InvitationMail) Render(lang string) (Mail, error) {
 	if m.Generation < 1 || m.Generation > 3 {
 		return Mail{}, fmt.Errorf("templates: no generation %d of the invitation mail", m.Generation)
 	}
-	if m.Organization == "" || m.Domain == "" || m.RedeemURL == "" || m.Recipient == "" || m.Brand == "" {
-		return Mail{}, errors.New("templates: InvitationMail needs Organization, Domain, RedeemURL, Recipient and Brand")
+	if m.Organization == "" || m.Domain == "" || (m.RedeemURL == "") != m.Copy || m.Recipient == "" || m.Brand == "" {
+		return Mail{}, errors.New("templates: InvitationMail needs Organization, Domain, Recipient, Brand, and RedeemURL unless it is a copy")
 	}
 	v := m.view(lang)
 	c := load().catalog(lang)

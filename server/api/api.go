@@ -45,7 +45,7 @@ type Handler struct {
 // Invitations is what this face asks of package invite.
 type Invitations interface {
 	Create(ctx context.Context, actor directory.Actor, r invite.Request) (invite.Created, error)
-	Resend(ctx context.Context, actor directory.Actor, ref string) (invite.Created, error)
+	Resend(ctx context.Context, actor directory.Actor, ref string, edit invite.Edit) (invite.Created, error)
 	Revoke(ctx context.Context, actor directory.Actor, ref string) (invite.Invitation, error)
 	Get(ctx context.Context, actor directory.Actor, ref string) (invite.Details, error)
 	List(ctx context.Context, actor directory.Actor, q invite.Query) ([]invite.Details, error)

@@ -43,6 +43,7 @@ type fake struct {
 	accounts map[string][]string
 	request  invite.Request // the last one
 	called   []string
+	edit     invite.Edit // of the last resend
 	signIn   directory.Decision
 	rotated  int
 	fail     error // answered by every service
@@ -127,7 +128,8 @@ func (f *fake) Create(_ context.Context, _ directory.Actor, r invite.Request) (i
 	return invite.Created{Invitation: d.Invitation, User: d.User, RedeemURL: "http://example.com/redeem?ticket=t", NewUser: true}, f.fail
 }
 
-func (f *fake) Resend(_ context.Context, _ directory.Actor, ref string) (invite.Created, error) {
+func (f *fake) Resend(_ context.Context, _ directory.Actor, ref string, edit invite.Edit) (invite.Created, error) {
+	f.edit = edit
 	f.called = append(f.called, "resend "+ref)
 	d, err := f.find(ref)
 	d.Invitation.Sends++

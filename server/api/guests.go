@@ -105,3 +105,15 @@ func (h *Handler) resetGuest(w http.ResponseWriter, r *http.Request) error {
 	}
 	return web.WriteJSON(w, http.StatusOK, h.showCreated(created))
 }
+
+// again is the request that made i, to be made once more.
+func again(i invite.Invitation) invite.Request {
+	out := invite.Request{
+		Email: i.Email.String(), DisplayName: i.DisplayName, RedirectURL: i.RedirectURL, UserType: i.UserType, SendMessage: true,
+		Message: i.Message, Language: i.Language, CCName: i.CCName,
+	}
+	if i.CC != nil {
+		out.CC = i.CC.String()
+	}
+	return out
+}

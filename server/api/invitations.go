@@ -131,42 +131,48 @@ func (h *Handler) listInvitations(w http.ResponseWriter, r *http.Request) error 
 	if state != "" && !contains(states, state) {
 		return problem.BadField("api.listInvitations", "state", "state must be one of "+strings.Join(states, ", ")+".")
 	}
+	rows, next, err := h.walkInvitations(r.Context(), actor, p, state)
+	if err != nil {
+		return err
+	}
+	page := pageJSON[invitationJSON]{Value: []invitationJSON{}}
+	for _, d := range rows {
+		page.Value = append(page.Value, showDetails(d))
+	}
+	if next != "" {
+		page.Next = web.NextLink(r, web.SkipToken(p.scope, string(next)))
+	}
+	return web.WriteJSON(w, http.StatusOK, page)
+}
+
+// walkInvitations reads until the page is full, the invitations end, or maxScan
+// were looked at. It returns the key of the next page; empty on the last.
+func (h *Handler) walkInvitations(ctx context.Context, actor directory.Actor, p paging, state string) (out []invite.Details, next invite.ID, err error) {
 	q := invite.Query{
 		Open: state == "open" || state == "pending" || state == "declined",
-		Text: strings.ToLower(strings.TrimSpace(p.query.Get("q"))), Now: h.Now(), After: invite.ID(p.after),
+		Text: strings.ToLower(strings.TrimSpace(p.query.Get("q"))), Now: h.Now(), After: invite.ID(p.after), Limit: p.limit(),
 	}
-	wanted := func(d invite.Details) bool { return state == "" || state == "open" || state == string(d.State) }
-	var out []invitationJSON
-	next := ""
-	for scanned := 0; next == ""; {
-		q.Limit = p.limit()
-		rows, err := h.Invitations.List(r.Context(), actor, q)
+	for scanned := 0; scanned < maxScan; {
+		rows, err := h.Invitations.List(ctx, actor, q)
 		if err != nil {
-			return err
+			return nil, "", err
 		}
 		for _, d := range rows {
-			if !wanted(d) {
+			if state != "" && state != "open" && state != string(d.State) {
 				continue
 			}
 			if len(out) == p.top {
-				next = out[p.top-1].ID
-				break
+				return out, out[p.top-1].Invitation.ID, nil
 			}
-			out = append(out, showDetails(d))
+			out = append(out, d)
 		}
-		if next != "" || len(rows) < q.Limit {
-			break
+		if len(rows) < q.Limit {
+			return out, "", nil
 		}
+		scanned += len(rows)
 		q.After = rows[len(rows)-1].Invitation.ID
-		if scanned += len(rows); scanned >= maxScan {
-			next = string(q.After)
-		}
 	}
-	page := pageJSON[invitationJSON]{Value: list(out)}
-	if next != "" {
-		page.Next = web.NextLink(r, web.SkipToken(p.scope, next))
-	}
-	return web.WriteJSON(w, http.StatusOK, page)
+	return out, q.After, nil
 }
 
 func contains(list []string, s string) bool {
@@ -279,8 +285,7 @@ type resendRequest struct {
 }
 
 // resendInvitation serves POST /invitations/{ref}/resend and
-// POST /guests/{ref}/resend. With a message the guest gets another invitation
-// that says it, as by inviting again; without one, the same again.
+// POST /guests/{ref}/resend. A message replaces the one sent before.
 func (h *Handler) resendInvitation(w http.ResponseWriter, r *http.Request) error {
 	actor, err := h.actor(r)
 	if err != nil {
@@ -290,44 +295,11 @@ func (h *Handler) resendInvitation(w http.ResponseWriter, r *http.Request) error
 	if err := readOptional(r, &in); err != nil {
 		return err
 	}
-	created, err := h.resend(r.Context(), actor, r.PathValue("ref"), in.Message)
+	created, err := h.Invitations.Resend(r.Context(), actor, r.PathValue("ref"), invite.Edit{Message: in.Message})
 	if err != nil {
-		return err
+		return ourNames(err)
 	}
 	return web.WriteJSON(w, http.StatusOK, h.showCreated(created))
-}
-
-// resend mails an invitation again, saying something else if message is not
-// nil. What is final is the service's to refuse.
-func (h *Handler) resend(ctx context.Context, actor directory.Actor, ref string, message *string) (invite.Created, error) {
-	if message == nil {
-		return h.Invitations.Resend(ctx, actor, ref)
-	}
-	d, err := h.Invitations.Get(ctx, actor, ref)
-	if err != nil {
-		return invite.Created{}, err
-	}
-	switch d.State {
-	case invite.StatePending, invite.StateDeclined, invite.StateExpired:
-	default:
-		return h.Invitations.Resend(ctx, actor, ref)
-	}
-	request := again(d.Invitation)
-	request.Message = *message
-	created, err := h.Invitations.Create(ctx, actor, request)
-	return created, ourNames(err)
-}
-
-// again is the request that made i, to be made once more.
-func again(i invite.Invitation) invite.Request {
-	out := invite.Request{
-		Email: i.Email.String(), DisplayName: i.DisplayName, RedirectURL: i.RedirectURL, UserType: i.UserType, SendMessage: true,
-		Message: i.Message, Language: i.Language, CCName: i.CCName,
-	}
-	if i.CC != nil {
-		out.CC = i.CC.String()
-	}
-	return out
 }
 
 // revokeInvitation serves POST /invitations/{ref}/revoke and

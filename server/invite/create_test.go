@@ -62,9 +62,11 @@ func TestCreateAddsAPendingGuest(t *testing.T) {
 		require.Equal(t, "Ana@fabrikam.example", e.TargetName)
 	}
 
-	require.Len(t, r.store.letters, 1)
-	l := r.store.letters[0]
+	require.Len(t, r.store.letters, 2)
+	l, copied := r.store.letters[0], r.store.letters[1]
 	require.Equal(t, c.RedeemURL, string(l.Message.Raw))
+	require.Equal(t, "boss@fabrikam.example", copied.Message.To.String())
+	require.NotContains(t, string(copied.Message.Raw), "ticket", "the link is the guest's credential")
 	require.Equal(t, "ana@fabrikam.example", l.LimitKey)
 	require.Equal(t, string(globalA), l.Inviter)
 	require.EqualValues(t, 1, r.woken.Load())

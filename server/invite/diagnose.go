@@ -2,6 +2,7 @@ package invite
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -103,13 +104,15 @@ func (e examination) accepted() bool { return e.details.State == StateAccepted }
 // mail arrived, whatever is known of it.
 func (e examination) opened() bool { return e.details.Views.Count > 0 }
 
-// last returns the newest mail; false if none was queued.
+// last returns the newest mail to the guest; false if none was queued. Copies
+// for others are not what the guest waits for.
 func (e examination) last() (Delivery, bool) {
-	n := len(e.details.Deliveries)
-	if n == 0 {
-		return Delivery{}, false
+	for _, d := range slices.Backward(e.details.Deliveries) {
+		if d.To == e.found.inv.Email {
+			return d, true
+		}
 	}
-	return e.details.Deliveries[n-1], true
+	return Delivery{}, false
 }
 
 // policy looks at what the tenant decides of the guest.

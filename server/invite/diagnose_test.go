@@ -67,7 +67,7 @@ func TestDiagnose(t *testing.T) {
 		{"in Junk, found there and opened", func(r *rig, c invite.Created) { file(r, "Junk"); view(r, c) }, "consent", problem.LinkOpened, nil},
 		{"in Junk, sent again to the Inbox", func(r *rig, c invite.Created) {
 			file(r, "Junk")
-			_, err := r.Resend(r.t.Context(), admin(), string(c.User.ID))
+			_, err := r.Resend(r.t.Context(), admin(), string(c.User.ID), invite.Edit{})
 			require.NoError(r.t, err)
 			file(r, "Inbox")
 		}, "consent", problem.MailDelivered, nil},

@@ -457,6 +457,16 @@ func (p *pen) Invitation(_ context.Context, l invite.LetterData) (mail.Message, 
 	}, nil
 }
 
+func (p *pen) Copy(_ context.Context, l invite.LetterData) (mail.Message, bool, error) {
+	if p.fail != nil || l.Invitation.CC == nil {
+		return mail.Message{}, false, p.fail
+	}
+	return mail.Message{
+		MessageID: fmt.Sprintf("copy.%s.%d@contoso.example", l.Invitation.ID, l.Send), From: "invites@contoso.example",
+		To: *l.Invitation.CC, Raw: []byte("for your information"),
+	}, true, nil
+}
+
 // drawer is [invite.Mailboxes]: filings by message id.
 type drawer map[string]invite.Filing
 

@@ -124,7 +124,7 @@ func (m *model) resend(t *rapid.T) {
 		t.Skip("nobody was invited")
 	}
 	inv := rapid.SampledFrom(m.invitations).Draw(t, "invitation")
-	c, err := m.rig.Resend(t.Context(), admin(), string(inv.id))
+	c, err := m.rig.Resend(t.Context(), admin(), string(inv.id), invite.Edit{})
 	switch s := m.state(inv); {
 	case s == invite.StateDeleted, s == invite.StateAccepted, s == invite.StateRevoked, s == invite.StateReplaced && inv != m.latest():
 		require.True(t, problem.Is(err, problem.Conflict), "%s: %v", s, err)

@@ -28,6 +28,9 @@ type Tickets interface {
 // Letters renders mail. Implemented by package letters.
 type Letters interface {
 	Invitation(ctx context.Context, l LetterData) (mail.Message, error)
+	// Copy is for the one person the inviter wants informed; false if there
+	// is none. It never carries the link, which is the guest's credential.
+	Copy(ctx context.Context, l LetterData) (mail.Message, bool, error)
 }
 
 // LetterData is everything an invitation mail says.

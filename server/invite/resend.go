@@ -10,14 +10,23 @@ import (
 	"invited/server/problem"
 )
 
+// Edit says what a resent mail says differently.
+type Edit struct {
+	Message *string // personal message from now on, plain text; nil: as before
+}
+
 // Resend mails an invitation again: a new ticket with a fresh lifetime, in a
 // new mail. It works in every state that is not final, expired and declined
 // included. Whether links sent before go on working is the policy's choice.
 // ref is an invitation id, or the id, address or UPN of the guest.
-func (s *Service) Resend(ctx context.Context, actor directory.Actor, ref string) (Created, error) {
+func (s *Service) Resend(ctx context.Context, actor directory.Actor, ref string, edit Edit) (Created, error) {
 	const op = "invite.Resend"
 	var out Created
-	err := s.apply(ctx, op, func(int) (*Change, error) {
+	message, err := edit.message(op)
+	if err != nil {
+		return Created{}, err
+	}
+	err = s.apply(ctx, op, func(int) (*Change, error) {
 		sc, err := s.authorizedScene(ctx, op, actor, directory.ResendInvitation)
 		if err != nil {
 			return nil, err
@@ -25,6 +34,9 @@ func (s *Service) Resend(ctx context.Context, actor directory.Actor, ref string)
 		f, err := s.find(ctx, op, actor.Tenant, ref)
 		if err != nil {
 			return nil, err
+		}
+		if edit.Message != nil {
+			f.inv.Message = message
 		}
 		c, created, err := s.planResend(ctx, op, sc, f, actor.ID, s.scribeFor(actor, sc.now))
 		out = created
@@ -34,6 +46,18 @@ func (s *Service) Resend(ctx context.Context, actor directory.Actor, ref string)
 		return Created{}, err
 	}
 	return out, nil
+}
+
+// message returns the edited message in the form it is kept in.
+func (e Edit) message(op string) (string, error) {
+	if e.Message == nil {
+		return "", nil
+	}
+	var o order
+	if err := checkMessage(op, Request{Message: *e.Message}, &o); err != nil {
+		return "", err
+	}
+	return o.message, nil
 }
 
 // planResend decides one resend. The limits count it against sender.

@@ -20,7 +20,7 @@ func TestResendMailsANewLink(t *testing.T) {
 	c := r.invite("ana@fabrikam.example")
 	r.advance(29 * 24 * time.Hour)
 	for i, ref := range []string{"ana@fabrikam.example", "ANA@Fabrikam.example", string(c.User.ID), string(c.Invitation.ID), c.User.UPN} {
-		got, err := r.Resend(t.Context(), admin(), ref)
+		got, err := r.Resend(t.Context(), admin(), ref, invite.Edit{})
 		require.NoError(t, err, ref)
 		require.Equal(t, c.Invitation.ID, got.Invitation.ID)
 		require.Equal(t, i+2, got.Invitation.Sends)
@@ -39,7 +39,7 @@ func TestResendMaySupersede(t *testing.T) {
 	r := newRig(t)
 	c := r.invite("ana@fabrikam.example")
 	r.store.policy.OnResend = directory.SupersedeLinks
-	got, err := r.Resend(t.Context(), admin(), "ana@fabrikam.example")
+	got, err := r.Resend(t.Context(), admin(), "ana@fabrikam.example", invite.Edit{})
 	require.NoError(t, err)
 	require.Equal(t, 2, got.User.Generation)
 	_, err = r.open(c.RedeemURL)
@@ -93,7 +93,7 @@ func TestResendByState(t *testing.T) {
 			c := r.invite("ana@fabrikam.example")
 			tt.bring(r, c)
 			mails := len(r.store.letters)
-			got, err := r.Resend(t.Context(), admin(), string(c.Invitation.ID))
+			got, err := r.Resend(t.Context(), admin(), string(c.Invitation.ID), invite.Edit{})
 			if tt.reason != "" {
 				requireReason(t, err, tt.kind, tt.reason)
 				require.Len(t, r.store.letters, mails)
@@ -110,15 +110,15 @@ func TestResendByState(t *testing.T) {
 func TestResendRefusesStrangersAndFloods(t *testing.T) {
 	r := newRig(t)
 	r.invite("ana@fabrikam.example")
-	_, err := r.Resend(t.Context(), person(), "ana@fabrikam.example")
+	_, err := r.Resend(t.Context(), person(), "ana@fabrikam.example", invite.Edit{})
 	requireReason(t, err, problem.Denied, problem.InvitesNotAllowed)
 	for _, ref := range []string{"ben@fabrikam.example", "no address@", "00000000-0000-7000-8000-999999999999", "", "x#EXT#@contoso.example", string(memberM)} {
-		_, err = r.Resend(t.Context(), admin(), ref)
+		_, err = r.Resend(t.Context(), admin(), ref, invite.Edit{})
 		requireReason(t, err, problem.NotFound, problem.Missing)
 	}
 	r.store.policy.Limits.RecipientPer5Min = 1
 	r.advance(2 * time.Minute)
-	_, err = r.Resend(t.Context(), admin(), "ana@fabrikam.example")
+	_, err = r.Resend(t.Context(), admin(), "ana@fabrikam.example", invite.Edit{})
 	requireReason(t, err, problem.TooMany, problem.RateLimited)
 	require.Equal(t, 3*time.Minute, problem.Of(err).RetryAfter)
 }
@@ -233,4 +233,24 @@ func TestRequestNewLinkNeverBlocks(t *testing.T) {
 		require.NoError(t, r.RequestNewLink(t.Context(), contoso, "ana@fabrikam.example"))
 	}
 	require.Zero(t, r.store.reads)
+}
+
+func TestResendWithAnotherMessage(t *testing.T) {
+	r := newRig(t)
+	c, err := r.Create(t.Context(), admin(), invite.Request{Email: "ana@fabrikam.example", SendMessage: true, Message: "Call now"})
+	require.NoError(t, err)
+	text, none, bad := "Welcome", "", "a\x00b"
+
+	got, err := r.Resend(t.Context(), admin(), "ana@fabrikam.example", invite.Edit{Message: &text})
+	require.NoError(t, err)
+	require.Equal(t, c.Invitation.ID, got.Invitation.ID, "it stays the same invitation")
+	require.Equal(t, "Welcome", got.Invitation.Message)
+	require.Equal(t, 2, got.Invitation.Sends)
+
+	got, err = r.Resend(t.Context(), admin(), "ana@fabrikam.example", invite.Edit{Message: &none})
+	require.NoError(t, err)
+	require.Empty(t, got.Invitation.Message)
+
+	_, err = r.Resend(t.Context(), admin(), "ana@fabrikam.example", invite.Edit{Message: &bad})
+	require.True(t, problem.Is(err, problem.Invalid))
 }

@@ -163,24 +163,38 @@ func (s *Service) issue(op string, sc scene, guest directory.User, inv *Invitati
 	return s.url(inv.Tenant, inv.ID, ticket), nil
 }
 
-// write adds the next letter of inv to c. The limits count it against inviter.
+// write adds the next letter of inv to c, and the copy for whoever is to be
+// informed. The limits count them against inviter.
 func (s *Service) write(ctx context.Context, op string, sc scene, c *Change, guest directory.User, inv *Invitation, redeemURL, inviter string) error {
 	inv.Sends++
 	inv.Sent = sc.now
-	m, err := s.letters.Invitation(ctx, LetterData{
-		Tenant: sc.tenant, Guest: guest, Invitation: *inv, RedeemURL: redeemURL, Send: inv.Sends, Now: sc.now,
-	})
-	if err != nil {
-		if p := problem.Of(err); p.Kind != problem.Internal {
-			return err
-		}
-		return &problem.Error{Op: op, Kind: problem.Internal, Detail: "The mail could not be written.", Err: err}
+	data := LetterData{Tenant: sc.tenant, Guest: guest, Invitation: *inv, RedeemURL: redeemURL, Send: inv.Sends, Now: sc.now}
+	add := func(m mail.Message) {
+		c.Mail = append(c.Mail, Letter{
+			ID: s.newID(), Invitation: inv.ID, User: guest.ID, Inviter: inviter,
+			Message: m, LimitKey: m.To.LimitKey(), Queued: sc.now,
+		})
 	}
-	c.Mail = append(c.Mail, Letter{
-		ID: s.newID(), Invitation: inv.ID, User: guest.ID, Inviter: inviter,
-		Message: m, LimitKey: inv.Email.LimitKey(), Queued: sc.now,
-	})
+	m, err := s.letters.Invitation(ctx, data)
+	if err != nil {
+		return letterProblem(op, err)
+	}
+	add(m)
+	switch m, wanted, err := s.letters.Copy(ctx, data); {
+	case err != nil:
+		return letterProblem(op, err)
+	case wanted:
+		add(m)
+	}
 	return nil
+}
+
+// letterProblem passes on what the caller can mend; the rest is our fault.
+func letterProblem(op string, err error) error {
+	if p := problem.Of(err); p.Kind != problem.Internal {
+		return err
+	}
+	return &problem.Error{Op: op, Kind: problem.Internal, Detail: "The mail could not be written.", Err: err}
 }
 
 // A scribe writes the audit events of one operation.

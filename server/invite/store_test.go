@@ -102,7 +102,7 @@ func TestOnDiskLife(t *testing.T) {
 	policy.OnResend = directory.SupersedeLinks
 	require.NoError(t, db.ApplyDirectory(ctx, directory.Change{Tenant: contoso, Policy: &policy}))
 
-	second, err := r.Resend(ctx, admin(), "ana@fabrikam.example")
+	second, err := r.Resend(ctx, admin(), "ana@fabrikam.example", invite.Edit{})
 	require.NoError(t, err)
 	_, err = r.open(first.RedeemURL)
 	requireReason(t, err, problem.Gone, problem.LinkReplaced)

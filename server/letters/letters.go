@@ -109,8 +109,8 @@ func (w *Writer) Invitation(_ context.Context, l invite.LetterData) (mail.Messag
 }
 
 // Copy renders the copy for the one person of ccRecipients; false if there is
-// none. It is the guest's mail, byte for byte, in an envelope of its own, as a
-// copy is: whoever gets it holds the guest's link.
+// none. It says the same as the guest's mail except for the link, which is the
+// guest's credential: the copy says who has it.
 func (w *Writer) Copy(_ context.Context, l invite.LetterData) (mail.Message, bool, error) {
 	if l.Invitation.CC == nil {
 		return mail.Message{}, false, nil
@@ -123,11 +123,17 @@ func (w *Writer) Copy(_ context.Context, l invite.LetterData) (mail.Message, boo
 func (w *Writer) write(op string, l invite.LetterData, recipient mail.Address) (mail.Message, error) {
 	lang := templates.Match(l.Invitation.Language, l.Guest.PreferredLanguage, l.Tenant.Language)
 	content := w.content(l)
+	if content.Copy = !recipient.IsZero(); content.Copy {
+		content.RedeemURL, content.BlockURL = "", ""
+	}
 	text, err := content.Render(lang)
 	if err != nil {
 		return mail.Message{}, &problem.Error{Op: op, Kind: problem.Internal, Detail: "The invitation mail could not be written.", Err: err}
 	}
 	d := w.draft(l, recipient)
+	if content.Copy {
+		d.MessageID = "copy." + d.MessageID
+	}
 	d.Subject, d.Text, d.HTML, d.Language = text.Subject, text.Text, text.HTML, lang
 	d.Unsubscribe = content.BlockURL
 	d.OneClick = strings.HasPrefix(content.BlockURL, "https://")

@@ -250,8 +250,17 @@ func TestCopy(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Equal(t, "boss@fabrikam.example", c.To.String())
-	require.Equal(t, m.Raw, c.Raw)
-	require.Equal(t, m.MessageID, c.MessageID)
+	require.NotEqual(t, m.MessageID, c.MessageID)
+	_, sent := write(t, w, data())
+	link := data().RedeemURL
+	require.Contains(t, sent.text, link)
+	parsed, err := email.NewEmailFromReader(bytes.NewReader(c.Raw))
+	require.NoError(t, err)
+	for _, part := range []string{string(parsed.Text), string(parsed.HTML)} {
+		require.NotContains(t, part, link, "the link is the guest's credential")
+		require.NotContains(t, part, "ticket=")
+		require.Contains(t, part, data().Invitation.Email.String(), "it says who has the link")
+	}
 
 	l := data()
 	l.Invitation.CC = nil
