@@ -50,39 +50,45 @@ func lex(s string) ([]token, error) {
 	var out []token
 	for i := 0; i < len(s); {
 		c := s[i]
+		if c == ' ' || c == '\t' {
+			i++
+			continue
+		}
+		t := token{kind: word, at: i}
+		next := i + 1
 		switch {
-		case c == ' ' || c == '\t':
-			i++
 		case strings.IndexByte("(),/:", c) >= 0:
-			out = append(out, token{punct, s[i : i+1], i})
-			i++
+			t.kind = punct
 		case c == '\'':
-			value, next, ok := lexString(s, i)
+			value, after, ok := lexString(s, i)
 			if !ok {
 				return nil, badFilter(i, "the text that starts here has no closing quote; write a quote inside a text twice")
 			}
 			out = append(out, token{str, value, i})
-			i = next
+			i = after
+			continue
 		case isDigit(c):
-			j := i
-			for j < len(s) && (isWord(s[j]) || strings.IndexByte("+-:.", s[j]) >= 0) {
-				j++
-			}
-			out = append(out, token{number, s[i:j], i})
-			i = j
-		case isWord(c) || c == '$' || c == '@':
-			j := i + 1
-			for j < len(s) && (isWord(s[j]) || s[j] == '.') {
-				j++
-			}
-			out = append(out, token{word, s[i:j], i})
-			i = j
+			t.kind = number
+			next = span(s, next, "+-:.")
+		case isWord(c), c == '$', c == '@':
+			next = span(s, next, ".")
 		default:
 			r, _ := utf8.DecodeRuneInString(s[i:])
 			return nil, badFilter(i, fmt.Sprintf("%q means nothing here; text stands in single quotes", r))
 		}
+		t.text = s[i:next]
+		out = append(out, t)
+		i = next
 	}
 	return append(out, token{end, "", len(s)}), nil
+}
+
+// span returns where a run of word characters, and of those in more, ends.
+func span(s string, from int, more string) int {
+	for from < len(s) && (isWord(s[from]) || strings.IndexByte(more, s[from]) >= 0) {
+		from++
+	}
+	return from
 }
 
 // lexString reads a quoted text that starts at i.

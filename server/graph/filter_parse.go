@@ -393,36 +393,42 @@ func (p *parser) inList(of path) (expr, error) {
 	}
 }
 
+// wanted says what each kind of path compares with.
+var wanted = map[kind]string{
+	text:   "a text in single quotes or null",
+	flag:   "true or false",
+	moment: "a time such as 2026-01-31T08:00:00Z",
+	absent: "a text, true, false or null",
+}
+
 // literal reads a value of the path's type.
 func (p *parser) literal(of path) (literal, error) {
 	t := p.next()
-	if t.kind == word && strings.EqualFold(t.text, "null") {
-		return literal{}, nil
+	l, k, ok := readLiteral(t)
+	switch want := of.kind(); {
+	case !ok:
+	case l.v == nil, k == want, want == absent && k != moment:
+		return l, nil
 	}
-	switch of.kind() {
-	case text:
-		if t.kind == str {
-			return literal{t.text}, nil
-		}
-		return literal{}, badFilter(t.at, fmt.Sprintf("'%s' compares with a text in single quotes or null, not with %s", of, t.describe()))
-	case flag:
-		if t.kind == word && (strings.EqualFold(t.text, "true") || strings.EqualFold(t.text, "false")) {
-			return literal{strings.EqualFold(t.text, "true")}, nil
-		}
-		return literal{}, badFilter(t.at, fmt.Sprintf("'%s' compares with true or false, not with %s", of, t.describe()))
-	case moment:
+	return literal{}, badFilter(t.at, fmt.Sprintf("'%s' compares with %s, not with %s", of, wanted[of.kind()], t.describe()))
+}
+
+// readLiteral returns the value of a token and its kind.
+func readLiteral(t token) (literal, kind, bool) {
+	switch t.kind {
+	case str:
+		return literal{t.text}, text, true
+	case number:
 		at, err := time.Parse(time.RFC3339, t.text)
-		if at = at.UTC(); t.kind == number && err == nil && 1 <= at.Year() && at.Year() <= 9999 {
-			return literal{at}, nil
+		at = at.UTC()
+		return literal{at}, moment, err == nil && 1 <= at.Year() && at.Year() <= 9999
+	case word:
+		switch strings.ToLower(t.text) {
+		case "null":
+			return literal{}, absent, true
+		case "true", "false":
+			return literal{strings.EqualFold(t.text, "true")}, flag, true
 		}
-		return literal{}, badFilter(t.at, fmt.Sprintf("'%s' compares with a time such as 2026-01-31T08:00:00Z, not with %s", of, t.describe()))
-	default: // absent: null equals no value
-		if t.kind == str || t.kind == word && (strings.EqualFold(t.text, "true") || strings.EqualFold(t.text, "false")) {
-			if t.kind == str {
-				return literal{t.text}, nil
-			}
-			return literal{strings.EqualFold(t.text, "true")}, nil
-		}
-		return literal{}, badFilter(t.at, fmt.Sprintf("'%s' compares with a text, true, false or null, not with %s", of, t.describe()))
 	}
+	return literal{}, absent, false
 }

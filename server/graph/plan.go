@@ -30,6 +30,21 @@ func plan(e expr, base tenant.UserQuery) (queries []tenant.UserQuery, points boo
 	return []tenant.UserQuery{base}, false
 }
 
+// selective reports whether an index serves every condition of e, so that
+// nearly every row of its plan matches.
+func selective(e expr) bool {
+	terms := []expr{e}
+	if and, ok := e.(andExpr); ok {
+		terms = and
+	}
+	for _, t := range terms {
+		if narrow(tenant.UserQuery{}, t) == (tenant.UserQuery{}) {
+			return false
+		}
+	}
+	return true
+}
+
 // alternatives returns one point query for each way to satisfy t, or nil if
 // some way has none.
 func alternatives(base tenant.UserQuery, t expr) []tenant.UserQuery {
@@ -65,27 +80,37 @@ func narrow(q tenant.UserQuery, t expr) tenant.UserQuery {
 			return narrowEqual(q, t.path.prop.name, value)
 		}
 	case affixExpr:
-		if t.fn == "startswith" && t.path.prop != nil && t.value != "" {
-			switch t.path.prop.name {
-			case "mail":
-				set(&q.MailPrefix, t.value)
-			case "displayName":
-				set(&q.NamePrefix, t.value)
-			}
+		if t.fn == "startswith" && t.path.prop != nil {
+			return narrowPrefix(q, t.path.prop.name, t.value)
 		}
 	case anyExpr:
-		body, ok := t.body.(compareExpr)
-		if !ok || body.op != "eq" || body.path.member != "" {
-			return q
+		if body, ok := t.body.(compareExpr); ok && body.op == "eq" && body.path.member == "" {
+			value, _ := body.value.v.(string)
+			return narrowAny(q, t.of.name, value)
 		}
-		value, _ := body.value.v.(string)
-		switch t.of.name {
-		case "otherMails":
-			set(&q.Address, addressKey(value))
-		case "proxyAddresses":
-			if scheme, address, ok := strings.Cut(value, ":"); ok && strings.EqualFold(scheme, "smtp") {
-				set(&q.Address, addressKey(address))
-			}
+	}
+	return q
+}
+
+// narrowPrefix adds startswith(property,value).
+func narrowPrefix(q tenant.UserQuery, name, value string) tenant.UserQuery {
+	switch name {
+	case "mail":
+		set(&q.MailPrefix, value)
+	case "displayName":
+		set(&q.NamePrefix, value)
+	}
+	return q
+}
+
+// narrowAny adds collection/any(x:x eq value).
+func narrowAny(q tenant.UserQuery, name, value string) tenant.UserQuery {
+	switch name {
+	case "otherMails":
+		set(&q.Address, addressKey(value))
+	case "proxyAddresses":
+		if scheme, address, ok := strings.Cut(value, ":"); ok && strings.EqualFold(scheme, "smtp") {
+			set(&q.Address, addressKey(address))
 		}
 	}
 	return q

@@ -243,11 +243,12 @@ func (h *Handler) page(ctx context.Context, actor directory.Actor, l listing) ([
 func (h *Handler) walk(ctx context.Context, actor directory.Actor, l listing, q tenant.UserQuery) ([]directory.User, string, error) {
 	var out []directory.User
 	q.After = directory.UserID(l.key)
+	q.Limit = l.top + 1
+	if l.filter != nil && !selective(l.filter) {
+		q.Limit = max(q.Limit, 250) // most rows will not match
+	}
+	q.Limit = min(q.Limit, web.MaxTop)
 	for scanned := 0; scanned < maxScan; {
-		q.Limit = min(web.MaxTop, l.top+1)
-		if l.filter != nil {
-			q.Limit = min(web.MaxTop, max(q.Limit, 250))
-		}
 		rows, err := h.Tenants.ListUsers(ctx, actor, q)
 		if err != nil {
 			return nil, "", err

@@ -47,10 +47,10 @@ func TestReadJSON(t *testing.T) {
 		{name: "a byte order mark is skipped", contentType: js, body: "\ufeff{}"},
 		{name: "gzip is inflated", contentType: js, encoding: "gzip", body: zip(t, `{"name":"Ana"}`)},
 		{name: "the last of two duplicates counts", contentType: js, body: `{"name":"Bo","name":"Ana"}`},
-		{name: "an unknown member is ignored", contentType: js, body: `{"nmae":"Ana"}`},
+		{name: "an unknown member is ignored", contentType: js, body: `{"fullName":"Ana"}`},
 		{
-			name: "an unknown member is refused by the strict form", contentType: js, body: `{"nmae":"Ana"}`, strict: true,
-			kind: problem.Invalid, field: "nmae", detail: "spelling",
+			name: "an unknown member is refused by the strict form", contentType: js, body: `{"fullName":"Ana"}`, strict: true,
+			kind: problem.Invalid, field: "fullName", detail: "spelling",
 		},
 		{name: "another type is refused", contentType: "text/plain", body: `{}`, kind: problem.Unsupported, field: "Content-Type", detail: "application/json"},
 		{name: "no type is refused", body: `{}`, kind: problem.Unsupported, field: "Content-Type", detail: "application/json"},
@@ -89,7 +89,7 @@ func TestReadJSON(t *testing.T) {
 			err := read(r, &p)
 			if tt.kind == problem.Internal {
 				require.NoError(t, err)
-				if strings.Contains(tt.body, `"Ana"`) && !strings.Contains(tt.body, "nmae") {
+				if strings.Contains(tt.body, `"Ana"`) && !strings.Contains(tt.body, "fullName") {
 					require.Equal(t, "Ana", *p.Name)
 				}
 				return
