@@ -202,7 +202,7 @@ func (a *app) openServer(ctx context.Context) error {
 	if err := a.openInvites(tickets.issuer); err != nil {
 		return err
 	}
-	return a.openFaces(tickets, access)
+	return a.openFaces(ctx, tickets, access)
 }
 
 // openOutbox builds delivery.
@@ -286,15 +286,20 @@ func (a *app) redeemURL(t directory.TenantID, id invite.ID, ticket string) strin
 }
 
 // openFaces builds the HTTP side of the server.
-func (a *app) openFaces(t ring, acc *accessRing) error {
+func (a *app) openFaces(ctx context.Context, t ring, acc *accessRing) error {
 	a.credential = randomText(32)
 	hash := sha256.Sum256([]byte(a.credential))
 	cookieKey, err := loadCookieKey(a.cfg.Data)
 	if err != nil {
 		return err
 	}
+	home, err := a.store.Tenant(ctx, a.seeded.Tenant)
+	if err != nil {
+		return err
+	}
 	sessions, err := session.New(session.Options{
-		Store: a.store, Access: acc.issuer, CookieKey: cookieKey, LocalSecretHash: hash[:], LocalTenant: a.seeded.Tenant,
+		Store: a.store, Access: acc.issuer, CookieKey: cookieKey,
+		LocalSecretHash: hash[:], LocalTenant: home.ID, LocalUPN: "admin@" + home.PrimaryDomain,
 		Now: a.clock.Now, NewID: newID,
 	})
 	if err != nil {

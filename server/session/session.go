@@ -54,6 +54,10 @@ type Options struct {
 	// can read the data directory has. Nil: there is none.
 	LocalSecretHash []byte
 	LocalTenant     directory.TenantID // required with LocalSecretHash
+	// LocalUPN is the person whom the local credential stands for while they
+	// may sign in, so that what is done at the command line has a name and an
+	// address to answer to. Empty, or nobody's: it stands for [LocalName].
+	LocalUPN string
 
 	Now   func() time.Time // required
 	NewID func() string    // required; UUIDv7
@@ -66,6 +70,7 @@ type Service struct {
 	seals     []seal // the first seals, all open
 	localHash []byte
 	local     directory.TenantID
+	localUPN  string
 	now       func() time.Time
 	newID     func() string
 }
@@ -92,7 +97,7 @@ func New(o Options) (*Service, error) {
 	case o.LocalSecretHash != nil && o.LocalTenant == "":
 		return nil, errors.New("session: Options.LocalTenant is empty")
 	}
-	s := &Service{store: o.Store, access: o.Access, localHash: o.LocalSecretHash, local: o.LocalTenant, now: o.Now, newID: o.NewID}
+	s := &Service{store: o.Store, access: o.Access, localHash: o.LocalSecretHash, local: o.LocalTenant, localUPN: o.LocalUPN, now: o.Now, newID: o.NewID}
 	for i, key := range append([][]byte{o.CookieKey}, o.OldCookieKeys...) {
 		k, err := newSeal(key)
 		if err != nil {
@@ -111,7 +116,7 @@ func New(o Options) (*Service, error) {
 func (s *Service) Authenticate(ctx context.Context, bearer string) (directory.Actor, error) {
 	const op = "session.Authenticate"
 	if s.IsLocal(bearer) {
-		return s.localActor(), nil
+		return s.localPerson(ctx, op)
 	}
 	c, err := s.access.Verify(bearer)
 	switch {
@@ -140,14 +145,35 @@ func (s *Service) person(ctx context.Context, op string, c tokens.AccessClaims) 
 	if err := maySignIn(op, u); err != nil {
 		return directory.Actor{}, err
 	}
-	roles, err := s.store.UserRoles(ctx, t, u.ID)
+	return s.personActor(ctx, op, u, c.Scopes)
+}
+
+// personActor is a person with their roles as they are now.
+func (s *Service) personActor(ctx context.Context, op string, u directory.User, scopes []string) (directory.Actor, error) {
+	roles, err := s.store.UserRoles(ctx, u.Tenant, u.ID)
 	if err != nil {
 		return directory.Actor{}, storeProblem(op, "", err)
 	}
 	return directory.Actor{
-		Tenant: t, ID: string(u.ID), Name: u.UPN, DisplayName: u.DisplayName, Mail: u.Mail,
-		Guest: u.Type == directory.Guest, Roles: roles, Permissions: c.Scopes,
+		Tenant: u.Tenant, ID: string(u.ID), Name: u.UPN, DisplayName: u.DisplayName, Mail: u.Mail,
+		Guest: u.Type == directory.Guest, Roles: roles, Permissions: scopes,
 	}, nil
+}
+
+// localPerson is whom the local credential stands for.
+func (s *Service) localPerson(ctx context.Context, op string) (directory.Actor, error) {
+	if s.localUPN == "" {
+		return s.localActor(), nil
+	}
+	u, err := s.store.UserByUPN(ctx, s.local, s.localUPN)
+	switch {
+	case errors.Is(err, directory.ErrNotFound), err == nil && maySignIn(op, u) != nil:
+		return s.localActor(), nil
+	case err != nil:
+		return directory.Actor{}, storeProblem(op, "", err)
+	default:
+		return s.personActor(ctx, op, u, directory.AllPermissions())
+	}
 }
 
 // program returns the actor of an application's token.

@@ -262,6 +262,18 @@ func TestAuthenticate(t *testing.T) {
 	require.True(t, problem.Is(err, problem.Unauthenticated))
 	require.Contains(t, problem.Of(err).Detail, "expired")
 
+	named := newRig(t, func(o *session.Options) { o.LocalUPN = "admin@contoso.example" })
+	a, err = named.Authenticate(t.Context(), local)
+	require.NoError(t, err)
+	require.Equal(t, "Ada", a.DisplayName, "the local credential stands for a person, if one is named")
+	require.Equal(t, []directory.RoleID{directory.GlobalAdministrator}, a.Roles)
+	u := named.rows.users["u-1"]
+	u.Enabled = false
+	named.rows.users["u-1"] = u
+	a, err = named.Authenticate(t.Context(), local)
+	require.NoError(t, err)
+	require.Equal(t, session.LocalName, a.Name, "but not for one who may not sign in")
+
 	without := newRig(t, func(o *session.Options) { o.LocalSecretHash = nil })
 	require.False(t, without.IsLocal(local))
 	require.False(t, without.IsLocal(""))
