@@ -6,7 +6,7 @@ BENCHTIME ?= 1s
 LINT_VERSION := v2.5.0
 SQLC_VERSION := v1.31.1
 
-.PHONY: help build test race lint vet tidy fuzz cover bench demo generate browser clean
+.PHONY: help build test race lint vet tidy fuzz cover bench crash demo generate browser clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ cover: ## write cover.out and print the total
 
 bench: ## run the benchmarks that docs/benchmarks.md reports
 	.ci/bench $(BENCHTIME)
+
+crash: ## kill a server 200 times while 5,000 guests are invited
+	CRASH_INVITATIONS=5000 CRASH_KILLS=100 $(GO) test -count=1 -v -timeout 30m -run TestKillLosesNothing ./cmd/invited
 
 demo: ## watch an invitation go all the way
 	$(GO) run ./cmd/invited demo
