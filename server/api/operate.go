@@ -70,7 +70,7 @@ type keyJSON struct {
 
 // listKeys serves GET /keys.
 func (h *Handler) listKeys(w http.ResponseWriter, r *http.Request) error {
-	if _, err := h.operator(r); err != nil {
+	if err := h.operator(r); err != nil {
 		return err
 	}
 	if _, err := parseQuery(r); err != nil {
@@ -82,7 +82,7 @@ func (h *Handler) listKeys(w http.ResponseWriter, r *http.Request) error {
 // rotateKeys serves POST /keys/rotate: sign with the next key from now on.
 // Links made before keep working.
 func (h *Handler) rotateKeys(w http.ResponseWriter, r *http.Request) error {
-	if _, err := h.operator(r); err != nil {
+	if err := h.operator(r); err != nil {
 		return err
 	}
 	if err := readOptional(r, &struct{}{}); err != nil {
@@ -106,14 +106,14 @@ func showKey(k tokens.KeyInfo) keyJSON {
 	return keyJSON{ID: k.ID, Alg: string(k.Alg), State: string(k.State), Created: when(k.Created), Retires: when(k.Retires)}
 }
 
-// operator authenticates somebody who may change the tenant's policies: the
-// keys are as much theirs to decide.
-func (h *Handler) operator(r *http.Request) (directory.Actor, error) {
+// operator refuses whoever may not change the tenant's policies: the keys are
+// as much theirs to decide.
+func (h *Handler) operator(r *http.Request) error {
 	actor, err := h.actor(r)
 	if err != nil {
-		return actor, err
+		return err
 	}
-	return actor, actor.Authorize(directory.ManagePolicy, directory.Policy{})
+	return actor.Authorize(directory.ManagePolicy, directory.Policy{})
 }
 
 // clockRequest is the body of POST /clock.
