@@ -164,7 +164,11 @@ func (e examination) queue() Step {
 }
 
 // waits reports whether the guest waits for a mail that is still on its way.
-func (e examination) waits(d Delivery) bool { return !d.State.Final() && !e.accepted() && !e.opened() }
+// One that a mailbox has filed is not, even if its relay's answer has yet to
+// be recorded.
+func (e examination) waits(d Delivery) bool {
+	return !d.State.Final() && d.Filing == nil && !e.accepted() && !e.opened()
+}
 
 // relay looks at what the relay said last.
 func (e examination) relay() Step {

@@ -58,6 +58,9 @@ func TestDiagnose(t *testing.T) {
 		}, "relay", problem.MailFailed, map[string]string{"code": "550", "stage": "rcpt", "relay": "relay:25"}},
 		{"bounced", func(r *rig, _ invite.Created) { deliver(r, mail.Bounced, ok) }, "bounce", problem.MailBounced, nil},
 		{"suppressed", func(r *rig, _ invite.Created) { deliver(r, mail.Suppressed, mail.Attempt{}) }, "bounce", problem.RecipientSuppressed, nil},
+		{"filed before the relay's answer was recorded", func(r *rig, _ invite.Created) {
+			r.drawer[r.store.deliveries[0].MessageID] = invite.Filing{ID: "f1", Folder: "Junk"}
+		}, "folder", problem.MailInJunk, nil},
 		{"in Junk", func(r *rig, _ invite.Created) { file(r, "Junk", invite.Hit{Rule: "FORCED", Why: "told to"}) }, "folder", problem.MailInJunk, map[string]string{"folder": "Junk", "score": "6.5", "message": "f1"}},
 		{"in Junk and clicked by a scanner only", func(r *rig, c invite.Created) {
 			file(r, "Junk")
