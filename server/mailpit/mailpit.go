@@ -4,8 +4,9 @@
 // why.
 //
 // It reads and changes the sink and decides nothing. It never fetches anything
-// a mail names, offers no release of captured mail, and serves foreign HTML
-// only where no script can run.
+// a mail names (unless told to ask servers on this machine, see
+// [Handler].LoopbackLinks), releases captured mail only to the one relay it was
+// given, and serves foreign HTML only where no script can run.
 //
 // # Differences from Mailpit, on purpose
 //
@@ -18,6 +19,15 @@
 //     a browser could run are served as application/octet-stream.
 //   - A request with the Origin of another host, or a Host header that is none
 //     of ours, is refused. There is no option against it.
+//   - Link-check lists the links and checks none. Release goes to reserved
+//     domains only, until other recipients are allowed. "latest" works wherever
+//     an id does.
+//   - HTML-check judges by a short list of our own; see [Clients].
+//   - Events come in the order in which things happened.
+//   - A webhook queues and tries again; it never calls a private address.
+//
+// MailHog's clients find GET /api/v2/messages, /api/v2/search,
+// /api/v1/messages/{id} and its download: reading only.
 //
 // # What is added
 //
@@ -28,6 +38,8 @@
 //	GET /api/v1/folders                   every mailbox with its counts
 //	PUT /api/v1/message/{id}/folder       file a message elsewhere
 //	GET /api/v1/message/{id}/verdict      why it lies where it lies
+//
+// Every route is in GET /api/v1/swagger.json.
 package mailpit
 
 import (
@@ -37,6 +49,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"invited/mail/sink"
@@ -46,6 +59,8 @@ import (
 
 // Sink is what this face reads and changes. Implemented by *sink.Sink.
 type Sink interface {
+	Receive(ctx context.Context, e sink.Envelope, raw []byte) (id string, err error)
+	Indexed(ctx context.Context, id string) error
 	Get(ctx context.Context, id string) (sink.Captured, error)
 	Raw(ctx context.Context, id string) ([]byte, error)
 	List(ctx context.Context, q sink.Query) (sink.Page, error)
@@ -54,49 +69,63 @@ type Sink interface {
 	Folders(ctx context.Context, after string, limit int) ([]sink.Mailbox, error)
 	SetRead(ctx context.Context, ids []string, read bool) error
 	SetTags(ctx context.Context, ids []string, tags []string) error
+	RenameTag(ctx context.Context, tag, renamed string) error
 	Tags(ctx context.Context) (map[string]int, error)
 	SetFolder(ctx context.Context, id, recipient string, f sink.Folder) error
 	Delete(ctx context.Context, ids []string) error
 	DeleteAll(ctx context.Context) error
 	Wait(ctx context.Context, q sink.Query, afterID string) (sink.Captured, error)
+	Subscribe() (<-chan sink.Event, func())
 }
 
-// Handler serves the face. It is safe for concurrent use once mounted.
+// Handler serves the face. Its fields are set before [Handler.Mount]; it is
+// safe for concurrent use afterwards, and must not be copied.
 type Handler struct {
 	Sink    Sink             // required
 	Version string           // of this program
+	Label   string           // of this sink, told to clients and webhooks; may be empty
 	Log     *slog.Logger     // nil: failures are not logged
 	Now     func() time.Time // required
+	NewID   func() string    // left side of Message-IDs; nil: random
 	Hosts   []string         // names this listener is reached under, besides loopback ones; see web.AllowHosts
 	Started time.Time        // for the uptime of /api/v1/info; zero: not stated
+
+	// Login says who may use this face. Nil: everybody who reaches it.
+	Login func(user, password string) bool
+
+	MaxSend       int64    // bytes of a mail made by POST /api/v1/send; 0 means 10 MiB
+	Metrics       bool     // serve GET /metrics
+	LoopbackLinks bool     // link-check may ask servers on this machine
+	Relay         *Relay   // where released mail goes; nil: nowhere
+	Spam          Spam     // nil: there is no sa-check
+	Faults        Faults   // nil: chaos is not enabled
+	Stats         Stats    // nil: the counters of SMTP are 0
+	Webhook       *Webhook // told of new mail while Run runs; nil: nobody
+
+	streams streams      // of GET /api/events
+	deleted atomic.Int64 // messages, counted by Run
+	thumbs  chan struct{}
+}
+
+// Stats counts what the SMTP listener did since the program started.
+type Stats interface {
+	// Counts returns the messages that were answered 250 with their bytes, the
+	// commands and messages that were refused, and the messages that were
+	// answered 250 and thrown away.
+	Counts() (accepted, acceptedBytes, rejected, ignored int64)
 }
 
 // Mount registers the routes on mux.
 func (h *Handler) Mount(mux *http.ServeMux) {
+	h.thumbs = make(chan struct{}, 1)
 	guard := h.guard()
-	handle := func(pattern string, serve web.Handler) {
-		mux.Handle(pattern, guard(web.Wrap(h.Log, h.writeError, serve)))
+	for _, r := range h.routes() {
+		write := h.writeError
+		if r.write != nil {
+			write = r.write
+		}
+		mux.Handle(r.pattern, guard(web.Wrap(h.Log, write, r.serve)))
 	}
-	handle("GET /api/v1/messages", h.listMessages)
-	handle("PUT /api/v1/messages", h.markMessages)
-	handle("DELETE /api/v1/messages", h.deleteMessages)
-	handle("GET /api/v1/search", h.searchMessages)
-	handle("DELETE /api/v1/search", h.deleteSearch)
-	handle("GET /api/v1/message/{id}", h.getMessage)
-	handle("GET /api/v1/message/{id}/headers", h.getHeaders)
-	handle("GET /api/v1/message/{id}/raw", h.getRaw)
-	handle("GET /api/v1/message/{id}/part/{part}", h.getPart)
-	handle("GET /api/v1/message/{id}/verdict", h.getVerdict)
-	handle("PUT /api/v1/message/{id}/folder", h.moveMessage)
-	handle("GET /api/v1/tags", h.listTags)
-	handle("PUT /api/v1/tags", h.setTags)
-	handle("GET /api/v1/info", h.getInfo)
-	handle("GET /api/v1/webui", h.getWebUI)
-	handle("GET /api/v1/wait", h.waitMessage)
-	handle("GET /api/v1/folders", h.listFolders)
-	handle("OPTIONS /api/v1/", answerOptions)
-	handle("GET /view/{file}", h.viewMessage)
-
 	// Probes come from wherever the operator's tools are.
 	mux.Handle("GET /livez", web.Wrap(h.Log, h.writeError, answerLive))
 	mux.Handle("GET /readyz", web.Wrap(h.Log, h.writeError, h.answerReady))
@@ -111,7 +140,7 @@ func (h *Handler) guard() web.Middleware {
 	headers := web.Headers(web.HeaderOptions{Policy: web.JSONPolicy})
 	hosts := web.AllowHosts(h.Log, h.writeError, h.Hosts...)
 	return func(next http.Handler) http.Handler {
-		return headers(hosts(h.sameOrigin(crossOrigin(next))))
+		return headers(hosts(h.sameOrigin(crossOrigin(h.RequireLogin(next)))))
 	}
 }
 
@@ -159,6 +188,10 @@ func classify(op string, err error) error {
 		return missing(op, "404 page not found")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
+	case errors.Is(err, sink.ErrFull):
+		return &problem.Error{Op: op, Kind: problem.Full, Reason: problem.StorageFull, Detail: "There is no room left on the disk; nothing was stored.", Err: err}
+	case errors.Is(err, sink.ErrTooLarge):
+		return &problem.Error{Op: op, Kind: problem.TooLarge, Reason: problem.BadInput, Detail: "The message is larger than the sink takes.", Err: err}
 	case errors.Is(err, sink.ErrClosed):
 		return &problem.Error{Op: op, Kind: problem.Unavailable, Reason: problem.Busy, Detail: "The sink is shutting down.", Err: err}
 	default:

@@ -25,10 +25,11 @@ var t0 = time.Date(2026, 11, 21, 9, 30, 0, 0, time.UTC)
 
 // face is the REST face over a real sink.
 type face struct {
-	t    testing.TB
-	sink *sink.Sink
-	url  string
-	mux  *http.ServeMux
+	t       testing.TB
+	sink    *sink.Sink
+	handler *mailpit.Handler
+	url     string
+	mux     *http.ServeMux
 }
 
 // judge files what is sent to a mailbox called junk in Junk.
@@ -39,7 +40,10 @@ func judge(_ sink.Envelope, rcpt string, _ []byte) rules.Verdict {
 	return rules.Verdict{SCL: 1, Category: "NONE"}
 }
 
-func open(t testing.TB) *face {
+func open(t testing.TB) *face { return openWith(t, func(*mailpit.Handler) {}) }
+
+// openWith lets change set fields of the handler.
+func openWith(t testing.TB, change func(*mailpit.Handler)) *face {
 	t.Helper()
 	s, err := sink.Open(sink.Options{Dir: t.TempDir(), Judge: judge, Now: func() time.Time { return t0 }})
 	require.NoError(t, err)
@@ -47,11 +51,12 @@ func open(t testing.TB) *face {
 	h := &mailpit.Handler{
 		Sink: s, Version: "1.2.3", Now: func() time.Time { return t0.Add(time.Minute) }, Started: t0, Hosts: []string{"sink.contoso.example"},
 	}
+	change(h)
 	mux := http.NewServeMux()
 	h.Mount(mux)
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
-	return &face{t: t, sink: s, url: srv.URL, mux: mux}
+	return &face{t: t, sink: s, handler: h, url: srv.URL, mux: mux}
 }
 
 // receive captures a mail and waits until it is judged.

@@ -27,15 +27,9 @@ const maxBody = 5 << 20
 // is refused, since a misspelt IDs would mean "all".
 func readBody(w http.ResponseWriter, r *http.Request, into any) (found bool, err error) {
 	const op = "mailpit.readBody"
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return false, &problem.Error{
-			Op: op, Kind: problem.TooLarge, Reason: problem.BadInput, Field: "body",
-			Detail: "The request body is over 5 MB; send less in one request.",
-		}
-	}
+	raw, err := readLimited(w, r, maxBody)
 	if err != nil {
-		return false, badBody(op, "The request body could not be read to its end; nothing was changed.", err)
+		return false, err
 	}
 	raw = bytes.TrimSpace(bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf")))
 	if len(raw) == 0 {
@@ -54,6 +48,22 @@ func readBody(w http.ResponseWriter, r *http.Request, into any) (found bool, err
 		return false, badBody(op, "The request body holds more than one JSON object; nothing was changed.", err)
 	}
 	return true, nil
+}
+
+// readLimited returns the request's body if it is not over the limit.
+func readLimited(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	const op = "mailpit.readLimited"
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, &problem.Error{
+			Op: op, Kind: problem.TooLarge, Reason: problem.BadInput, Field: "body",
+			Detail: fmt.Sprintf("The request body is over %d MB; send less in one request.", limit>>20),
+		}
+	}
+	if err != nil {
+		return nil, badBody(op, "The request body could not be read to its end; nothing was changed.", err)
+	}
+	return raw, nil
 }
 
 func badBody(op, detail string, err error) error {

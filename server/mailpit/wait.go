@@ -132,8 +132,9 @@ func messageID(s string) bool {
 }
 
 // clip shortens what is repeated in an error.
-func clip(s string) string {
-	const longest = 40
+func clip(s string) string { return clipTo(s, 40) }
+
+func clipTo(s string, longest int) string {
 	if len(s) > longest {
 		return strings.ToValidUTF8(s[:longest], "") + "…"
 	}
