@@ -60,7 +60,7 @@ func (c demoCmd) Run(e env) error {
 		return err
 	}
 	a.start()
-	defer a.stop()
+	defer func() { _ = a.stop() }() // the story is over, and nothing of it is kept
 
 	t := newTeller(e.stdout, c.JSON)
 	s := &story{env: e, app: a}

@@ -157,7 +157,7 @@ func (s *story) scanned() (fields, string, error) {
 		if i%2 == 1 {
 			method = http.MethodHead
 		}
-		if _, _, err := newPerson().do(s.env, method, s.link, nil); err != nil {
+		if err := newPerson().do(s.env, method, s.link, nil); err != nil {
 			return nil, "", fmt.Errorf("hit %d: %w", i+1, err)
 		}
 	}
@@ -365,8 +365,7 @@ var (
 
 // open follows a link, as a click does.
 func (p *person) open(e env, link string) error {
-	_, _, err := p.do(e, http.MethodGet, link, nil)
-	return err
+	return p.do(e, http.MethodGet, link, nil)
 }
 
 // submit presses the button of the form that leads to path.
@@ -377,15 +376,14 @@ func (p *person) submit(e env, path string) error {
 	}
 	target := *p.url
 	target.Path, target.RawQuery = path, ""
-	_, _, err := p.do(e, http.MethodPost, target.String(), url.Values{"csrf": {html.UnescapeString(m[1])}})
-	return err
+	return p.do(e, http.MethodPost, target.String(), url.Values{"csrf": {html.UnescapeString(m[1])}})
 }
 
 // do carries out one request and keeps the page it ended at. A 5xx is an error.
-func (p *person) do(e env, method, target string, form url.Values) (int, string, error) {
+func (p *person) do(e env, method, target string, form url.Values) error {
 	req, err := http.NewRequestWithContext(e.ctx, method, target, strings.NewReader(form.Encode()))
 	if err != nil {
-		return 0, "", err
+		return err
 	}
 	req.Header.Set("User-Agent", "Mozilla/5.0 (invited demo)")
 	req.Header.Set("Accept-Language", "en")
@@ -395,19 +393,19 @@ func (p *person) do(e env, method, target string, form url.Values) (int, string,
 	}
 	resp, err := p.http.Do(req)
 	if err != nil {
-		return 0, "", err
+		return err
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
-		return 0, "", err
+		return err
 	}
 	if resp.StatusCode >= 500 {
-		return 0, "", fmt.Errorf("%s %s answered %s", method, resp.Request.URL.Path, resp.Status)
+		return fmt.Errorf("%s %s answered %s", method, resp.Request.URL.Path, resp.Status)
 	}
 	p.status, p.url, p.body, p.heading = resp.StatusCode, resp.Request.URL, string(data), ""
 	if m := headingTag.FindStringSubmatch(p.body); m != nil {
 		p.heading = html.UnescapeString(m[1])
 	}
-	return resp.StatusCode, p.body, nil
+	return nil
 }

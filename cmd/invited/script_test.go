@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -86,14 +85,4 @@ func awaitServer(dir string, patience time.Duration) (localCredential, error) {
 		case <-tick.C:
 		}
 	}
-}
-
-// field returns the value after a label in aligned output.
-func field(text, label string) string {
-	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), label); ok {
-			return strings.TrimSpace(rest)
-		}
-	}
-	return ""
 }

@@ -92,12 +92,8 @@ func privateFiles(dir string) Result {
 		if err != nil {
 			return err
 		}
-		info, err := d.Info()
-		if err != nil {
-			return nil
-		}
 		count++
-		if open(info) && r.OK {
+		if info, err := d.Info(); err == nil && open(info) && r.OK {
 			mode := "600"
 			if d.IsDir() {
 				mode = "700"

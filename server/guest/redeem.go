@@ -196,15 +196,21 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request, s session.Guest,
 // landing is where an accepted guest goes: My Apps, a page of ours, or the
 // page that names the foreign host before they leave for it.
 func landing(r *http.Request, redirect string) string {
-	u, err := url.Parse(redirect)
+	u, parsed := parseURL(redirect)
 	switch {
-	case redirect == "" || err != nil:
+	case !parsed:
 		return "/myapps"
 	case u.Scheme == web.Scheme(r) && u.Host == r.Host && strings.HasPrefix(u.Path, "/") && !strings.HasPrefix(u.Path, "//"):
 		return u.EscapedPath()
 	default:
 		return "/redeem/leave"
 	}
+}
+
+// parseURL parses a stored redirect; false if there is none.
+func parseURL(redirect string) (*url.URL, bool) {
+	u, err := url.Parse(redirect)
+	return u, err == nil && redirect != ""
 }
 
 // cancel serves POST /redeem/cancel.
@@ -237,8 +243,8 @@ func (h *Handler) showLeave(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	u, perr := url.Parse(s.Redirect)
-	if s.Redirect == "" || perr != nil {
+	u, parsed := parseURL(s.Redirect)
+	if !parsed {
 		http.Redirect(w, r, "/myapps", http.StatusSeeOther)
 		return nil
 	}

@@ -136,15 +136,6 @@ func (r *rig) accept(redeemURL string) (invite.Redemption, error) {
 	return r.Accept(r.t.Context(), red.Claims, red.SignIn.Method)
 }
 
-// address parses an address that is known to be one.
-func address(s string) mail.Address {
-	a, err := mail.ParseAddress(s)
-	if err != nil {
-		panic(err)
-	}
-	return a
-}
-
 // requireReason checks kind and reason of a problem.
 func requireReason(t testing.TB, err error, k problem.Kind, r problem.Reason) {
 	t.Helper()

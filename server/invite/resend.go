@@ -129,13 +129,11 @@ type wantedLink struct {
 // request is handled by [Service.Run]. Only an invited guest who has not
 // redeemed yet gets a mail, at the invited address, within the limits.
 func (s *Service) RequestNewLink(_ context.Context, tenant directory.TenantID, address string) error {
-	a, err := mail.ParseAddress(address)
-	if err != nil {
-		return nil
-	}
-	select {
-	case s.wanted <- wantedLink{tenant, a}:
-	default: // too many wait already; whoever asked can ask again
+	if a, err := mail.ParseAddress(address); err == nil {
+		select {
+		case s.wanted <- wantedLink{tenant, a}:
+		default: // too many wait already; whoever asked can ask again
+		}
 	}
 	return nil
 }
