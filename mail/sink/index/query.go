@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // Fields is a set of the fields of a [Doc].
@@ -114,7 +113,7 @@ func (q *Query) countKey() string {
 // filter is a query in SQL. It speaks of the table messages as m.
 type filter struct {
 	match string // of the full-text shards; empty if they are not needed
-	not   string // same, of what must not match, if match is empty
+	not   []negation
 	where []string
 	args  []any
 }
@@ -130,32 +129,30 @@ func (f *filter) add(not bool, sql string, args ...any) {
 // filter translates all of q but the mailbox, the bounds and the page.
 func (q *Query) filter() filter {
 	var f filter
-	var match, not []string
+	var match []string
 	for _, c := range q.Conds {
 		if c.Fields == 0 {
 			f.addPlain(c)
 			continue
 		}
 		value := Fold(c.Value)
-		if utf8.RuneCountInString(value) < 3 { // shorter than a trigram
-			f.addShort(c, value)
+		if value == "" {
 			continue
 		}
-		phrase := "{" + strings.Join(c.Fields.columns(), " ") + `} : "` + strings.ReplaceAll(value, `"`, `""`) + `"`
-		if c.Not {
-			not = append(not, "("+phrase+")")
-		} else {
-			match = append(match, "("+phrase+")")
+		grams := trigrams(value)
+		if len(grams) > 0 {
+			candidates := "{" + strings.Join(c.Fields.columns(), " ") + "} : (" + strings.Join(grams, " AND ") + ")"
+			if c.Not {
+				f.not = append(f.not, negation{match: candidates, cond: c, value: value})
+				continue
+			}
+			match = append(match, "("+candidates+")")
+		}
+		if len(grams) != 1 {
+			f.addContains(c.Not, c.Fields, value)
 		}
 	}
-	switch {
-	case len(match) > 0 && len(not) > 0:
-		f.match = "(" + strings.Join(match, " AND ") + ") NOT (" + strings.Join(not, " OR ") + ")"
-	case len(match) > 0:
-		f.match = strings.Join(match, " AND ")
-	case len(not) > 0:
-		f.not = strings.Join(not, " OR ")
-	}
+	f.match = strings.Join(match, " AND ")
 	return f
 }
 
@@ -180,18 +177,49 @@ func (f *filter) addPlain(c Cond) {
 	}
 }
 
-// addShort looks for a term of one or two characters in the texts themselves.
-func (f *filter) addShort(c Cond, value string) {
-	if value == "" {
-		return
-	}
+// negation is a text that must not be contained. It needs the shards too.
+type negation struct {
+	match string // finds all that contain it, and some that do not
+	cond  Cond
+	value string
+}
+
+// addContains looks into the texts themselves.
+func (f *filter) addContains(not bool, fields Fields, value string) {
+	sql, args := contains(fields, value)
+	f.add(not, sql, args...)
+}
+
+func contains(fields Fields, value string) (sql string, args []any) {
 	var tests []string
-	var args []any
-	for _, column := range c.Fields.columns() {
+	for _, column := range fields.columns() {
 		tests = append(tests, "instr(b."+column+", ?) > 0")
 		args = append(args, value)
 	}
-	f.add(c.Not, "EXISTS (SELECT 1 FROM bodies b WHERE b.seq = m.seq AND ("+strings.Join(tests, " OR ")+"))", args...)
+	return "EXISTS (SELECT 1 FROM bodies b WHERE b.seq = m.seq AND (" + strings.Join(tests, " OR ") + "))", args
+}
+
+// maxTrigrams bounds the lists that are intersected for one term: a few that
+// lie apart leave hardly more candidates than all of them.
+const maxTrigrams = 6
+
+// trigrams returns the terms by which texts that contain value are found,
+// quoted; none if value is shorter than three characters.
+func trigrams(value string) []string {
+	runes := []rune(value)
+	var all []string
+	for i := 0; i+3 <= len(runes); i++ {
+		all = append(all, `"`+strings.ReplaceAll(string(runes[i:i+3]), `"`, `""`)+`"`)
+	}
+	n := len(all)
+	if n <= maxTrigrams {
+		return all
+	}
+	some := make([]string, maxTrigrams)
+	for i := range some {
+		some[i] = all[i*(n-1)/(maxTrigrams-1)]
+	}
+	return some
 }
 
 // mailbox translates Recipient and Folder for messages as m.

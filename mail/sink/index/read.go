@@ -158,7 +158,7 @@ type source struct {
 // there is text to find, else the mailbox or all messages.
 func (v *view) sources(ctx context.Context, q *Query, f *filter) ([]source, error) {
 	where, args := q.mailbox()
-	if f.match == "" && f.not == "" {
+	if f.match == "" && len(f.not) == 0 {
 		if q.Recipient == "" || q.names() {
 			return []source{{from: "messages m", seq: "m.seq", where: where, args: args}}, nil
 		}
@@ -184,8 +184,12 @@ func (v *view) sources(ctx context.Context, q *Query, f *filter) ([]source, erro
 			s.from, s.seq = t+" CROSS JOIN messages m ON m.seq = "+t+".rowid", t+".rowid"
 			s.where, s.args = []string{t + " MATCH ?"}, []any{f.match}
 		} else {
-			s.where = []string{"m.seq BETWEEN ? AND ?", "m.seq NOT IN (SELECT rowid FROM " + t + " WHERE " + t + " MATCH ?)"}
-			s.args = []any{first, last, f.not}
+			s.where, s.args = []string{"m.seq BETWEEN ? AND ?"}, []any{first, last}
+		}
+		for _, n := range f.not {
+			test, args := contains(n.cond.Fields, n.value)
+			s.where = append(s.where, "NOT (m.seq IN (SELECT rowid FROM "+t+" WHERE "+t+" MATCH ?) AND "+test+")")
+			s.args = append(append(s.args, n.match), args...)
 		}
 		s.where, s.args = append(s.where, where...), append(s.args, args...)
 		found = append(found, s)

@@ -19,10 +19,10 @@ CREATE INDEX messages_unread ON messages (seq) WHERE read = 0;
 CREATE INDEX messages_junk ON messages (seq) WHERE junk > 0;
 CREATE INDEX messages_segment ON messages (segment);
 
--- What only a page of results or a short search term needs.
+-- What pages of results show, and the texts that searches look into; the short
+-- ones first, so that the long ones are not read for them.
 CREATE TABLE bodies (
 	seq      INTEGER PRIMARY KEY,
-	summary  BLOB NOT NULL,
 	sender   TEXT NOT NULL,
 	rcpt_to  TEXT NOT NULL,
 	rcpt_cc  TEXT NOT NULL,
@@ -30,7 +30,8 @@ CREATE TABLE bodies (
 	reply_to TEXT NOT NULL,
 	subject  TEXT NOT NULL,
 	msgid    TEXT NOT NULL,
-	body     TEXT NOT NULL
+	body     TEXT NOT NULL,
+	summary  BLOB NOT NULL
 );
 
 CREATE TABLE recipients (

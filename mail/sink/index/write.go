@@ -116,10 +116,8 @@ func (ix *Index) Add(ctx context.Context, messages []Message, upTo Position) err
 		var shard int
 		t.one(ctx, "SELECT seq, newest, shard FROM state", nil, &seq, &newest, &shard)
 		var sum tally
+		texts := make([]text, 0, len(messages))
 		for i := range messages {
-			if t.err != nil {
-				return t.err
-			}
 			m := &messages[i]
 			if m.Key <= newest {
 				continue
@@ -127,28 +125,30 @@ func (ix *Index) Add(ctx context.Context, messages []Message, upTo Position) err
 			newest = m.Key
 			seq++
 			shard = t.room(ctx, shard, seq)
-			t.insert(ctx, seq, shard, m)
+			texts = append(texts, text{shard, t.insert(ctx, seq, m)})
 			sum.add(1, &counted{segment: m.Position.Segment, size: int64(m.Size), recipients: m.Recipients})
 		}
+		t.fill(ctx, texts)
 		t.exec(ctx, "UPDATE state SET segment = ?, offset = ?, seq = ?, newest = ?, shard = ?",
 			int64(upTo.Segment), upTo.Offset, seq, newest, shard)
 		return sum.save(ctx, t)
 	})
 }
 
-func (t *tx) insert(ctx context.Context, seq int64, shard int, m *Message) {
+// insert adds the rows of a message and returns its number and texts.
+func (t *tx) insert(ctx context.Context, seq int64, m *Message) []any {
 	c := counted{recipients: m.Recipients}
 	inbox, junk := c.folders()
 	t.exec(ctx, `INSERT INTO messages (seq, key, segment, offset, size, received, attachments, inline, inbox, junk, message_id)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		seq, m.Key, int64(m.Position.Segment), m.Position.Offset, m.Size, m.Received.UnixMilli(),
 		m.Attachments, m.Inline, inbox, junk, m.MessageID)
-	d := m.Doc.fold()
-	t.exec(ctx, "INSERT INTO bodies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append([]any{seq, m.Summary}, d...)...)
+	texts := append([]any{seq}, m.Doc.fold()...)
+	t.exec(ctx, "INSERT INTO bodies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", append(texts[:len(texts):len(texts)], m.Summary)...)
 	for i, r := range m.Recipients {
 		t.exec(ctx, "INSERT INTO recipients VALUES (?, ?, ?, ?, ?, ?)", seq, i, r.Key, r.Address, r.Junk, r.Verdict)
 	}
-	t.fill(ctx, shard, append([]any{seq}, d...))
+	return texts
 }
 
 // load returns what is counted of the messages with the given keys.
@@ -405,7 +405,7 @@ func (t *tx) room(ctx context.Context, shard int, seq int64) int {
 	t.ix.forgetShards()
 	shard++
 	t.execOnce(ctx, fmt.Sprintf(`CREATE VIRTUAL TABLE %s USING fts5(sender, rcpt_to, rcpt_cc, rcpt_bcc, reply_to, subject, msgid, body,
-		content='', contentless_delete=0, tokenize='trigram')`, shardTable(shard)))
+		content='', detail='column', tokenize='trigram')`, shardTable(shard)))
 	t.exec(ctx, "INSERT INTO shards VALUES (?, ?, ?, 1)", shard, seq, seq)
 	return shard
 }
@@ -418,24 +418,33 @@ func (t *tx) execOnce(ctx context.Context, query string) {
 	t.err = wrap(err)
 }
 
-// fill puts the text of a message into a shard.
-func (t *tx) fill(ctx context.Context, shard int, values []any) {
-	if t.err != nil {
-		return
-	}
-	s := t.ix.shards[shard]
-	if s == nil {
-		var err error
-		s, err = t.ix.conn.PrepareContext(ctx, "INSERT INTO "+shardTable(shard)+
-			" (rowid, sender, rcpt_to, rcpt_cc, rcpt_bcc, reply_to, subject, msgid, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
-		if err != nil {
-			t.err = wrap(err)
+// text is what goes into a shard: row number and columns.
+type text struct {
+	shard  int
+	values []any
+}
+
+// fill puts texts into their shards, one after the other with nothing between:
+// other statements make FTS5 write out what it has gathered.
+func (t *tx) fill(ctx context.Context, texts []text) {
+	for _, x := range texts {
+		if t.err != nil {
 			return
 		}
-		t.ix.shards[shard] = s
+		s := t.ix.shards[x.shard]
+		if s == nil {
+			var err error
+			s, err = t.ix.conn.PrepareContext(ctx, "INSERT INTO "+shardTable(x.shard)+
+				" (rowid, sender, rcpt_to, rcpt_cc, rcpt_bcc, reply_to, subject, msgid, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+			if err != nil {
+				t.err = wrap(err)
+				return
+			}
+			t.ix.shards[x.shard] = s
+		}
+		_, err := s.ExecContext(ctx, x.values...)
+		t.err = wrap(err)
 	}
-	_, err := s.ExecContext(ctx, values...)
-	t.err = wrap(err)
 }
 
 // dropShards drops the shards none of whose messages is left. What is deleted
