@@ -70,7 +70,7 @@ func (q *Queries) body(ctx context.Context, arg bodyParams) ([]byte, error) {
 	return raw, err
 }
 
-const cancelMarked = `-- name: cancelMarked :execrows
+const cancelMarked = `-- name: cancelMarked :exec
 update deliveries set state = 'canceled', owner = '', due_at = null
 where tenant = $1 and id = $2 and canceled = 1 and due_at is not null
 `
@@ -81,12 +81,9 @@ type cancelMarkedParams struct {
 }
 
 // What was withdrawn while it was being sent gets no further attempt.
-func (q *Queries) cancelMarked(ctx context.Context, arg cancelMarkedParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, cancelMarked, arg.Tenant, arg.ID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) cancelMarked(ctx context.Context, arg cancelMarkedParams) error {
+	_, err := q.db.ExecContext(ctx, cancelMarked, arg.Tenant, arg.ID)
+	return err
 }
 
 const cancelSending = `-- name: cancelSending :exec
@@ -392,7 +389,7 @@ func (q *Queries) due(ctx context.Context, arg dueParams) ([]Delivery, error) {
 	return items, nil
 }
 
-const finishDelivered = `-- name: finishDelivered :execrows
+const finishDelivered = `-- name: finishDelivered :exec
 update deliveries set state = 'delivered', owner = '', due_at = null
 where tenant = $1 and id = $2 and state not in ('delivered', 'bounced')
 `
@@ -403,12 +400,9 @@ type finishDeliveredParams struct {
 }
 
 // What the relay took is never sent again, whoever says so.
-func (q *Queries) finishDelivered(ctx context.Context, arg finishDeliveredParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, finishDelivered, arg.Tenant, arg.ID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) finishDelivered(ctx context.Context, arg finishDeliveredParams) error {
+	_, err := q.db.ExecContext(ctx, finishDelivered, arg.Tenant, arg.ID)
+	return err
 }
 
 const finishLeased = `-- name: finishLeased :execrows
@@ -473,14 +467,14 @@ func (q *Queries) giveBack(ctx context.Context, arg giveBackParams) (int64, erro
 const insertAttempt = `-- name: insertAttempt :exec
 insert into delivery_attempts (
     tenant, delivery_id, number, at, relay, stage, code, enhanced, reply, permanent, ambiguous
-) values (
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
-) on conflict do nothing
+) select d.tenant, d.id, cast($1 as bigint), cast($2 as bigint), cast($3 as text), cast($4 as text),
+    cast($5 as bigint), cast($6 as text), cast($7 as text), cast($8 as bigint),
+    cast($9 as bigint)
+from deliveries d where d.tenant = $10 and d.id = $11
+on conflict do nothing
 `
 
 type insertAttemptParams struct {
-	Tenant     string
-	DeliveryID string
 	Number     int64
 	At         int64
 	Relay      string
@@ -490,12 +484,13 @@ type insertAttemptParams struct {
 	Reply      string
 	Permanent  int64
 	Ambiguous  int64
+	Tenant     string
+	DeliveryID string
 }
 
+// Of a delivery that is there: it may have been purged.
 func (q *Queries) insertAttempt(ctx context.Context, arg insertAttemptParams) error {
 	_, err := q.db.ExecContext(ctx, insertAttempt,
-		arg.Tenant,
-		arg.DeliveryID,
 		arg.Number,
 		arg.At,
 		arg.Relay,
@@ -505,6 +500,8 @@ func (q *Queries) insertAttempt(ctx context.Context, arg insertAttemptParams) er
 		arg.Reply,
 		arg.Permanent,
 		arg.Ambiguous,
+		arg.Tenant,
+		arg.DeliveryID,
 	)
 	return err
 }
@@ -607,7 +604,7 @@ func (q *Queries) lastAttempt(ctx context.Context, arg lastAttemptParams) (Deliv
 	return i, err
 }
 
-const lease = `-- name: lease :execrows
+const lease = `-- name: lease :exec
 update deliveries set state = 'sending', owner = $1, due_at = $2, attempts = attempts + 1
 where tenant = $3 and id = $4 and due_at is not null
 `
@@ -619,17 +616,14 @@ type leaseParams struct {
 	ID     string
 }
 
-func (q *Queries) lease(ctx context.Context, arg leaseParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, lease,
+func (q *Queries) lease(ctx context.Context, arg leaseParams) error {
+	_, err := q.db.ExecContext(ctx, lease,
 		arg.Owner,
 		arg.Until,
 		arg.Tenant,
 		arg.ID,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return err
 }
 
 const nextDue = `-- name: nextDue :one
@@ -657,7 +651,7 @@ func (q *Queries) releaseLeases(ctx context.Context, now sql.NullInt64) (int64, 
 	return result.RowsAffected()
 }
 
-const renew = `-- name: renew :execrows
+const renew = `-- name: renew :exec
 update deliveries set due_at = $1
 where tenant = $2 and id = $3 and state = 'sending' and owner = $4
 `
@@ -669,17 +663,14 @@ type renewParams struct {
 	Owner  string
 }
 
-func (q *Queries) renew(ctx context.Context, arg renewParams) (int64, error) {
-	result, err := q.db.ExecContext(ctx, renew,
+func (q *Queries) renew(ctx context.Context, arg renewParams) error {
+	_, err := q.db.ExecContext(ctx, renew,
 		arg.Until,
 		arg.Tenant,
 		arg.ID,
 		arg.Owner,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return err
 }
 
 const sentToRecipient = `-- name: sentToRecipient :many

@@ -37,27 +37,33 @@ func Claim(ctx context.Context, db DBTX, owner string, now time.Time, lease time
 	items := make([]outbox.Item, 0, len(rows))
 	for _, row := range rows {
 		if row.Canceled != 0 { // withdrawn during an attempt whose worker died
-			if _, err := q.cancelMarked(ctx, cancelMarkedParams{Tenant: row.Tenant, ID: row.ID}); err != nil {
+			if err := q.cancelMarked(ctx, cancelMarkedParams{Tenant: row.Tenant, ID: row.ID}); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		if _, err := q.lease(ctx, leaseParams{Owner: owner, Until: until, Tenant: row.Tenant, ID: row.ID}); err != nil {
+		if err := q.lease(ctx, leaseParams{Owner: owner, Until: until, Tenant: row.Tenant, ID: row.ID}); err != nil {
 			return nil, err
 		}
-		items = append(items, outbox.Item{
-			ID:  ref(row.Tenant, row.ID),
-			Ref: row.InvitationID,
-			Message: mail.Message{
-				MessageID: row.MessageID,
-				From:      row.MailFrom,
-				To:        mail.Address{Local: row.ToLocal, Domain: row.ToDomain},
-			},
-			Attempt: int(row.Attempts) + 1,
-			Queued:  moment(row.QueuedAt),
-		})
+		row.Attempts++
+		items = append(items, LeasedItem(row))
 	}
 	return items, nil
+}
+
+// LeasedItem returns the item of a row that was just leased, without its bytes.
+func LeasedItem(row Delivery) outbox.Item {
+	return outbox.Item{
+		ID:  ref(row.Tenant, row.ID),
+		Ref: row.InvitationID,
+		Message: mail.Message{
+			MessageID: row.MessageID,
+			From:      row.MailFrom,
+			To:        mail.Address{Local: row.ToLocal, Domain: row.ToDomain},
+		},
+		Attempt: int(row.Attempts),
+		Queued:  moment(row.QueuedAt),
+	}
 }
 
 // Load reads the bytes of leased items. It is done after the lease is
@@ -112,10 +118,7 @@ func PlanRenew(owner string, now time.Time, lease time.Duration, ids []string) *
 		case err != nil:
 		case lease > 0:
 			row := renewParams{Until: until, Tenant: tenant, ID: id, Owner: owner}
-			p.add(func(ctx context.Context, q *Queries) error {
-				_, err := q.renew(ctx, row)
-				return err
-			})
+			p.add(func(ctx context.Context, q *Queries) error { return q.renew(ctx, row) })
 		default:
 			p.add(returnLease(giveBackParams{Now: until, Tenant: tenant, ID: id, Owner: owner}))
 		}
@@ -129,8 +132,7 @@ func returnLease(row giveBackParams) step {
 		if err != nil || n == 0 {
 			return err
 		}
-		_, err = q.cancelMarked(ctx, cancelMarkedParams{Tenant: row.Tenant, ID: row.ID})
-		return err
+		return q.cancelMarked(ctx, cancelMarkedParams{Tenant: row.Tenant, ID: row.ID})
 	}
 }
 
@@ -185,16 +187,8 @@ func finish(owner, tenant, id string, res outbox.Result) step {
 // finishState moves the row on. It reports false for a result to be dropped.
 func finishState(ctx context.Context, q *Queries, owner, tenant, id string, number int64, res outbox.Result) (bool, error) {
 	if res.State == mail.Delivered {
-		n, err := q.finishDelivered(ctx, finishDeliveredParams{Tenant: tenant, ID: id})
-		if err != nil || n > 0 {
-			return true, err
-		}
 		// Delivered before, by another worker: this attempt was true as well.
-		_, err = q.delivery(ctx, deliveryParams{Tenant: tenant, ID: id})
-		if errors.Is(err, sql.ErrNoRows) {
-			return false, nil
-		}
-		return true, err
+		return true, q.finishDelivered(ctx, finishDeliveredParams{Tenant: tenant, ID: id})
 	}
 	p := finishLeasedParams{State: string(res.State), Tenant: tenant, ID: id, Owner: owner, Number: number}
 	if !res.State.Final() {
@@ -205,7 +199,7 @@ func finishState(ctx context.Context, q *Queries, owner, tenant, id string, numb
 		return false, err
 	}
 	if p.DueAt.Valid {
-		_, err = q.cancelMarked(ctx, cancelMarkedParams{Tenant: tenant, ID: id})
+		err = q.cancelMarked(ctx, cancelMarkedParams{Tenant: tenant, ID: id})
 	}
 	return true, err
 }

@@ -34,14 +34,14 @@ select * from deliveries where tenant = @tenant and id = @id;
 -- claim at once have to lock these rows and skip locked ones.
 select * from deliveries where due_at <= @now order by due_at limit @max_rows;
 
--- name: lease :execrows
+-- name: lease :exec
 update deliveries set state = 'sending', owner = @owner, due_at = @until, attempts = attempts + 1
 where tenant = @tenant and id = @id and due_at is not null;
 
 -- name: nextDue :one
 select due_at from deliveries where due_at is not null order by due_at limit 1;
 
--- name: finishDelivered :execrows
+-- name: finishDelivered :exec
 -- What the relay took is never sent again, whoever says so.
 update deliveries set state = 'delivered', owner = '', due_at = null
 where tenant = @tenant and id = @id and state not in ('delivered', 'bounced');
@@ -53,7 +53,7 @@ update deliveries set state = @state, owner = '', due_at = @due_at
 where tenant = @tenant and id = @id and state = 'sending' and owner = @owner
   and (attempts = @number or @number = 0);
 
--- name: renew :execrows
+-- name: renew :exec
 update deliveries set due_at = @until
 where tenant = @tenant and id = @id and state = 'sending' and owner = @owner;
 
@@ -73,11 +73,14 @@ where due_at > @now and state = 'sending';
 update deliveries set due_at = @latest where due_at > @latest;
 
 -- name: insertAttempt :exec
+-- Of a delivery that is there: it may have been purged.
 insert into delivery_attempts (
     tenant, delivery_id, number, at, relay, stage, code, enhanced, reply, permanent, ambiguous
-) values (
-    @tenant, @delivery_id, @number, @at, @relay, @stage, @code, @enhanced, @reply, @permanent, @ambiguous
-) on conflict do nothing;
+) select d.tenant, d.id, cast(@number as bigint), cast(@at as bigint), cast(@relay as text), cast(@stage as text),
+    cast(@code as bigint), cast(@enhanced as text), cast(@reply as text), cast(@permanent as bigint),
+    cast(@ambiguous as bigint)
+from deliveries d where d.tenant = @tenant and d.id = @delivery_id
+on conflict do nothing;
 
 -- name: cancelWaiting :exec
 update deliveries set state = 'canceled', owner = '', due_at = null
@@ -89,7 +92,7 @@ update deliveries set canceled = 1
 where deliveries.tenant = @tenant and state = 'sending'
   and invitation_id in (select i.id from invitations i where i.tenant = @tenant and i.user_id = @user_id);
 
--- name: cancelMarked :execrows
+-- name: cancelMarked :exec
 -- What was withdrawn while it was being sent gets no further attempt.
 update deliveries set state = 'canceled', owner = '', due_at = null
 where tenant = @tenant and id = @id and canceled = 1 and due_at is not null;
