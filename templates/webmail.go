@@ -15,7 +15,9 @@ type InboxPage struct {
 	Newest   string // id of the newest message shown, for live updates
 	Messages []InboxLine
 	Next     string // URL of older messages; empty: none
-	Problem  string // what is wrong with the search
+	Problem  string // what is wrong with the search, or why there is no page
+	Missing  bool   // there is no such page: the title is shown as a heading
+	Live     bool   // newer mail may be shown as it arrives
 	SMTP     string // where to send mail to, for the empty page
 }
 
@@ -46,7 +48,8 @@ type MailPage struct {
 	EnvelopeFrom, EnvelopeTo string
 	Helo, Remote             string
 	ParseError               string
-	Unread                   bool // the script marks it as read
+	Unread                   bool   // the script marks it as read
+	RedeemURL                string // the link that redeems an invitation; empty: none
 	Verdicts                 []MailVerdict
 	Links                    []MailLink
 	HasHTML                  bool
@@ -70,7 +73,10 @@ type MailVerdict struct {
 type MailHit struct{ Rule, Score, Why, Fix, Where string }
 
 // MailLink is one link in a message.
-type MailLink struct{ URL, Text string }
+type MailLink struct {
+	URL, Text string
+	Web       bool // http or https: shown as a link
+}
 
 // MailFile is one attachment.
 type MailFile struct{ PartID, Name, Type, Size string }

@@ -65,7 +65,14 @@ func (h *Handler) handle(f web.Handler) http.Handler {
 
 // WriteError writes a failure as a page.
 func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, p *problem.Error) {
-	page := templates.InboxPage{Webmail: templates.Webmail{Title: http.StatusText(web.Status(p.Kind))}, Problem: p.Detail}
+	lang := templates.Match(r.Header.Get("Accept-Language"))
+	reason := p.Reason
+	if reason == problem.NoReason {
+		reason = problem.Busy
+	}
+	page := templates.InboxPage{
+		Webmail: templates.Webmail{Title: templates.ReasonFor(lang, string(reason)).Title}, Problem: p.Detail, Missing: true,
+	}
 	if err := h.render(w, r, web.Status(p.Kind), page); err != nil {
 		http.Error(w, p.Detail, web.Status(p.Kind))
 	}
@@ -114,7 +121,9 @@ func (h *Handler) listMail(w http.ResponseWriter, r *http.Request) error {
 	for _, c := range list.Messages {
 		page.Messages = append(page.Messages, h.line(c))
 	}
-	if len(list.Messages) > 0 && after == "" {
+	// Older pages do not change when mail arrives.
+	page.Live = after == ""
+	if len(list.Messages) > 0 {
 		page.Newest = list.Messages[0].ID
 	}
 	if list.Next != "" {
@@ -187,6 +196,9 @@ func (h *Handler) showMail(w http.ResponseWriter, r *http.Request) error {
 		return notFound(r, err)
 	}
 	page := h.mailPage(c)
+	if page.Title == "" {
+		page.Title = templates.Text(templates.Match(r.Header.Get("Accept-Language")), "webmail.nosubject")
+	}
 	if m, err := mime.Parse(raw, mime.Limits{}); m != nil {
 		fillParsed(&page, m)
 		if err != nil && page.ParseError == "" {
@@ -213,9 +225,6 @@ func (h *Handler) mailPage(c sink.Captured) templates.MailPage {
 		EnvelopeFrom: c.Envelope.From, EnvelopeTo: strings.Join(c.Envelope.To, ", "), Helo: c.Envelope.Helo, Remote: c.Envelope.Remote,
 		ParseError: c.ParseError, Unread: !c.Read,
 	}
-	if p.Title == "" {
-		p.Title = templates.Text(templates.Default, "webmail.nosubject")
-	}
 	for _, r := range c.Recipients {
 		v := templates.MailVerdict{
 			Address: r.Address, Folder: string(r.Folder), Junk: r.Folder == sink.Junk, Forced: r.Verdict.Forced,
@@ -236,14 +245,19 @@ func mark(score float64) int { return int(min(max(score, 0), 10) * 40) }
 func fillParsed(p *templates.MailPage, m *mime.Message) {
 	p.Text, p.HasHTML, p.Problems = m.Text, m.HTML != "", m.Problems
 	for _, l := range m.Links {
-		p.Links = append(p.Links, templates.MailLink{URL: l.URL, Text: l.Text})
+		u, err := url.Parse(l.URL)
+		web := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+		if p.RedeemURL == "" && web && u.Query().Get("ticket") != "" && strings.HasSuffix(u.Path, "/redeem") {
+			p.RedeemURL = l.URL
+		}
+		p.Links = append(p.Links, templates.MailLink{URL: l.URL, Text: l.Text, Web: web})
 	}
 	for _, a := range m.Attachments {
 		name := a.FileName
 		if name == "" {
 			name = url.PathEscape(a.PartID)
 		}
-		p.Attachments = append(p.Attachments, templates.MailFile{PartID: a.PartID, Name: name, Type: a.ContentType, Size: fmt.Sprintf("%d B", a.Size)})
+		p.Attachments = append(p.Attachments, templates.MailFile{PartID: a.PartID, Name: name, Type: a.ContentType, Size: size(int64(a.Size))})
 	}
 }
 
@@ -260,4 +274,16 @@ func people(list []sink.Person) string {
 		out = append(out, full(p))
 	}
 	return strings.Join(out, ", ")
+}
+
+// size prints a number of bytes for people.
+func size(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d B", n)
+	case n < 1000*1000:
+		return fmt.Sprintf("%.1f kB", float64(n)/1000)
+	default:
+		return fmt.Sprintf("%.1f MB", float64(n)/1000/1000)
+	}
 }
