@@ -431,11 +431,12 @@ func TestViews(t *testing.T) {
 	require.Equal(t, 200, status)
 	require.Contains(t, body, `<img src="data:image/png;base64,`+pixel+`">`)
 	require.Contains(t, body, `<img src='cid:nothing'>`)
+	require.Contains(t, body, `<base target="_blank">`, "no page but ours is shown in the frame")
 	policy := header.Get("Content-Security-Policy")
 	require.Contains(t, policy, "default-src 'none'")
 	require.Contains(t, policy, "img-src data: cid:")
 	require.Contains(t, policy, "style-src 'unsafe-inline'")
-	require.True(t, strings.HasSuffix(policy, "; sandbox"), policy)
+	require.True(t, strings.HasSuffix(policy, "; sandbox allow-popups allow-popups-to-escape-sandbox"), policy)
 	require.Equal(t, "nosniff", header.Get("X-Content-Type-Options"))
 	require.Equal(t, "no-referrer", header.Get("Referrer-Policy"))
 

@@ -36,7 +36,7 @@ func (h *Handler) viewMessage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	web.SetCSP(w, foreignPolicy)
+	web.SetCSP(w, shownPolicy)
 	w.Header().Del("X-Frame-Options") // our own pages show it in a sandboxed frame
 	if suffix == ".txt" {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -47,9 +47,22 @@ func (h *Handler) viewMessage(w http.ResponseWriter, r *http.Request) error {
 		return missing(op, "404 page not found")
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_, err = io.WriteString(w, withPictures(m))
+	_, err = io.WriteString(w, withPictures(m)+newTabs)
 	return err
 }
+
+// shownPolicy is [foreignPolicy], but a link that a person clicks opens a tab
+// of its own, which the sandbox does not bind. Without scripts nothing but a
+// person opens one.
+var shownPolicy = func() web.CSP {
+	p := foreignPolicy
+	p.Sandbox = []string{"allow-popups", "allow-popups-to-escape-sandbox"}
+	return p
+}()
+
+// newTabs sends the links of a mail to tabs of their own: no page but ours may
+// be shown in the frame. It stands last so that the mail's own doctype counts.
+const newTabs = "\n<base target=\"_blank\">\n"
 
 // redirectView leads to the page of a message. "latest" becomes its id first,
 // as Mailpit's clients expect.
