@@ -22,7 +22,7 @@ var layers = [][]string{
 	2: {"server/invite", "server/tenant", "server/session", "mail/sink/smtpd", "mail/sink/imapd"},
 	3: {
 		"server/graph", "server/oauth", "server/api", "server/guest", "server/portal", "server/mailpit", "server/webmail",
-		"server/letters", "server/bulk", "server/store", "server/store/internal/sqlstore", "mail/sinktest",
+		"server/letters", "server/bulk", "server/store", "server/store/internal/sqlstore", "server/store/pgtest", "mail/sinktest",
 	},
 	4: {"server", "server/store/sqlite", "server/store/postgres", "server/store/storetest", "server/doctor"},
 	5: {"cmd/invited"},

@@ -1,0 +1,96 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"regexp"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"invited/server/store/internal/sqlstore"
+)
+
+// collated is the migrations with the one thing said that other engines take
+// for granted: text compares byte by byte. Without it, lists would come in the
+// order of the database's locale, and prefixes would be no ranges.
+type collated struct{ fs.FS }
+
+// textColumn is a column of type text at its definition.
+var textColumn = regexp.MustCompile(`(?m)^(\s+\w+\s+text)\b`)
+
+// Open opens a file; a migration is rewritten.
+func (c collated) Open(name string) (fs.File, error) {
+	f, err := c.FS.Open(name)
+	if err != nil || path.Ext(name) != ".sql" {
+		return f, err
+	}
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return nil, err
+	}
+	return file{f, bytes.NewReader(textColumn.ReplaceAll(text, []byte(`$1 collate "C"`)))}, nil
+}
+
+// file is an open file with other content.
+type file struct {
+	fs.File
+	text *bytes.Reader
+}
+
+// Read reads the other content.
+func (f file) Read(p []byte) (int, error) { return f.text.Read(p) }
+
+// migrate brings the schema up to date. Nodes that start together wait for the
+// one that came first. It has a connection of its own, because a migration may
+// take longer than any statement of ours.
+func migrate(ctx context.Context, c *pgx.ConnConfig, o Options) error {
+	db := stdlib.OpenDB(*c)
+	defer db.Close()
+	db.SetMaxOpenConns(2) // one holds the lock
+	if err := checkServer(ctx, &steady{db: db, patience: o.patience}); err != nil {
+		return err
+	}
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300), lock.WithUnlockTimeout(1, 10))
+	if err != nil {
+		return fmt.Errorf("postgres: migrations: %w", err)
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, collated{sqlstore.Migrations()}, goose.WithLogger(goose.NopLogger()),
+		goose.WithDisableGlobalRegistry(true), goose.WithSessionLocker(locker))
+	if err != nil {
+		return fmt.Errorf("postgres: migrations: %w", err)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("postgres: cannot bring the schema up to date: %w", translate(err))
+	}
+	have, want, err := p.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("postgres: the schema's version cannot be read: %w", translate(err))
+	}
+	if have > want {
+		return fmt.Errorf("postgres: the database has schema %d, this program knows up to %d: use the newer program that wrote it", have, want)
+	}
+	return nil
+}
+
+// checkServer refuses what the schema cannot live in. It is the first to
+// connect, and waits a little for a server that is just starting.
+func checkServer(ctx context.Context, db sqlstore.DBTX) error {
+	var encoding string
+	if err := db.QueryRowContext(ctx, "show server_encoding").Scan(&encoding); err != nil {
+		return fmt.Errorf("postgres: cannot connect: %w", translate(err))
+	}
+	if encoding != "UTF8" {
+		return fmt.Errorf("postgres: the database has the encoding %s; create one with UTF8", encoding)
+	}
+	return nil
+}
+
+var _ sqlstore.DBTX = (*sql.DB)(nil)
