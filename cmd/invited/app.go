@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -23,10 +24,12 @@ import (
 
 	"invited/mail/outbox"
 	"invited/mail/sink"
+	"invited/mail/sink/faults"
 	"invited/mail/sink/smtpd"
 	"invited/mail/smtpout"
 	"invited/server"
 	"invited/server/api"
+	"invited/server/devca"
 	"invited/server/directory"
 	"invited/server/graph"
 	"invited/server/guest"
@@ -46,8 +49,9 @@ type app struct {
 	cfg   config
 	log   *slog.Logger
 	clock *clock
+	ca    *devca.CA
 
-	webListener, smtpListener, sinkListener net.Listener
+	webListener, tlsListener, smtpListener, sinkListener net.Listener
 
 	store   *sqlite.Store
 	sink    *sink.Sink
@@ -104,6 +108,9 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	if err := makeDataDir(cfg.Data); err != nil {
 		return nil, err
 	}
+	if err := a.openTLS(); err != nil {
+		return nil, err
+	}
 	if err := a.openSink(); err != nil {
 		return nil, err
 	}
@@ -123,6 +130,7 @@ func (a *app) listen(ctx context.Context) error {
 		to         *net.Listener
 	}{
 		{"--smtp", a.cfg.SMTP, &a.smtpListener}, {"--sink-http", a.cfg.SinkHTTP, &a.sinkListener}, {"--listen", a.cfg.Listen, &a.webListener},
+		{"--tls-listen", a.cfg.TLSListen, &a.tlsListener},
 	}
 	for _, w := range wanted {
 		if w.addr == "" {
@@ -155,6 +163,31 @@ func makeDataDir(dir string) error {
 	return checkPrivate(dir, info)
 }
 
+// openTLS wraps the TLS listener: with the operator's certificate, or with one
+// of the development CA, which also serves the sink's STARTTLS.
+func (a *app) openTLS() error {
+	if (a.cfg.TLSCert == "") != (a.cfg.TLSKey == "") {
+		return &exitError{exitUsage, "--tls-cert and --tls-key belong together: name both or neither"}
+	}
+	ca, err := devca.Open(a.cfg.Data, devca.Options{Names: publicHosts(a.cfg)})
+	if err != nil {
+		return err
+	}
+	a.ca = ca
+	if a.tlsListener == nil {
+		return nil
+	}
+	conf := ca.TLSConfig("h2", "http/1.1")
+	if a.cfg.TLSCert != "" {
+		if conf, err = devca.Load(a.cfg.TLSCert, a.cfg.TLSKey); err != nil {
+			return &exitError{exitConfig, "--tls-cert: " + err.Error()}
+		}
+		conf.NextProtos = []string{"h2", "http/1.1"}
+	}
+	a.tlsListener = tls.NewListener(a.tlsListener, conf)
+	return nil
+}
+
 // openSink builds the sink with its listener and faces.
 func (a *app) openSink() (err error) {
 	if a.sink, err = sink.Open(sink.Options{
@@ -162,7 +195,9 @@ func (a *app) openSink() (err error) {
 	}); err != nil {
 		return err
 	}
-	if a.smtp, err = smtpd.New(smtpd.Options{Sink: a.sink, Hostname: "sink.invited.localhost", Now: a.clock.Now, Log: a.log}); err != nil {
+	if a.smtp, err = smtpd.New(smtpd.Options{
+		Sink: a.sink, Hostname: "sink.invited.localhost", TLSConfig: a.ca.TLSConfig(), Faults: &faults.Set{}, Now: a.clock.Now, Log: a.log,
+	}); err != nil {
 		return err
 	}
 	rest := &mailpit.Handler{Sink: a.sink, Version: versionText(), Log: a.log, Now: a.clock.Now}
@@ -318,7 +353,7 @@ func (a *app) openFaces(ctx context.Context, t ring, acc *accessRing) error {
 	faces := []server.Surface{
 		pages, own,
 		&graph.Handler{Invitations: a.invites, Tenants: a.tenants, Sessions: sessions, Log: a.log, Now: a.clock.Now},
-		&oauth.Handler{Sessions: sessions, Tenants: a.tenants, AccessKeys: acc.keys, TicketKeys: t.keys, Log: a.log, Now: a.clock.Now},
+		&oauth.Handler{Sessions: sessions, Tenants: a.tenants, AccessKeys: acc.keys, TicketKeys: t.keys, Log: a.log, Now: a.clock.Now, NotFound: pages.NotFound()},
 	}
 	h, err := server.Handler(server.Options{
 		Log: a.log, NewID: newID, Hosts: publicHosts(a.cfg), WriteError: pages.WriteError, Ready: a.store.Ping,
@@ -371,6 +406,9 @@ func (a *app) start() {
 		return
 	}
 	a.runHTTP("web", a.web, a.webListener)
+	if a.tlsListener != nil {
+		a.runHTTP("web over TLS", a.web, a.tlsListener)
+	}
 	a.run("outbox", func() error { return a.worker.Run(ctx) })
 	a.run("invitations", func() error { return a.invites.Run(ctx) })
 }
@@ -463,7 +501,7 @@ func (a *app) release() {
 			a.log.Error("closing the sink failed", slog.Any("err", err))
 		}
 	}
-	for _, l := range []net.Listener{a.webListener, a.smtpListener, a.sinkListener} {
+	for _, l := range []net.Listener{a.webListener, a.tlsListener, a.smtpListener, a.sinkListener} {
 		if l != nil {
 			_ = l.Close()
 		}
@@ -511,6 +549,9 @@ func (a *app) announce(w io.Writer) {
 	if !a.cfg.sinkOnly {
 		fmt.Fprintf(w, "  pages and API   %s\n", a.URL())
 		fmt.Fprintf(w, "  Graph API       %s/v1.0\n", a.URL())
+		if a.tlsListener != nil {
+			fmt.Fprintf(w, "  the same, TLS   https://%s (trust %s)\n", a.tlsListener.Addr(), a.ca.Path())
+		}
 	}
 	fmt.Fprintf(w, "  caught mail     %s\n  SMTP            %s\n", a.SinkURL(), a.SMTPAddr())
 	if a.cfg.Ephemeral {

@@ -132,7 +132,7 @@ func TestLinksThatNoLongerWorkSayWhy(t *testing.T) {
 	refused := func(t *testing.T, link, reason string) {
 		t.Helper()
 		p := s.click(t, link)
-		require.Contains(t, p.body, "<code>"+reason+"</code>", "%s: %s", p.url, p.heading)
+		require.Contains(t, p.body, ">"+reason+"</code>", "%s: %s", p.url, p.heading)
 		require.GreaterOrEqual(t, p.status, 400)
 	}
 	post := func(t *testing.T, path string) {

@@ -16,6 +16,9 @@ import (
 // place, from flags, environment and file, and handed down as plain fields.
 type config struct {
 	Listen     string        `default:"127.0.0.1:8080" placeholder:"ADDR" help:"Pages and API. Port 0 picks one."`
+	TLSListen  string        `name:"tls-listen" default:"127.0.0.1:8443" placeholder:"ADDR" help:"The same over TLS, with a development CA (DIR/ca.pem) or --tls-cert; empty: none."`
+	TLSCert    string        `name:"tls-cert" placeholder:"FILE" help:"Certificate chain in PEM for --tls-listen."`
+	TLSKey     string        `name:"tls-key" placeholder:"FILE" help:"Private key in PEM for --tls-cert."`
 	SMTP       string        `default:"127.0.0.1:1025" placeholder:"ADDR" help:"The sink's SMTP listener."`
 	SinkHTTP   string        `default:"127.0.0.1:8025" placeholder:"ADDR" help:"The sink's web pages and REST interface."`
 	Data       string        `default:"${dataDir}" placeholder:"DIR" help:"Where everything is kept; made with mode 0700."`

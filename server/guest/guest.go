@@ -53,6 +53,8 @@ type Handler struct {
 	NewCSRF     func() string // a fresh random form token
 	Log         *slog.Logger
 	Language    string // of the tenant, asked after Accept-Language
+
+	routes *http.ServeMux // set by Mount
 }
 
 // Mount registers the routes on mux. The patterns carry no method where the
@@ -86,6 +88,14 @@ func (h *Handler) handle(f web.Handler) http.Handler {
 // WriteError writes a failure as a page, for middleware in front of this face.
 func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, p *problem.Error) {
 	h.writeError(w, r, p)
+}
+
+// NotFound answers what nobody serves, or not by this method, with a page that
+// says so. It is for the face that owns "/".
+func (h *Handler) NotFound() http.Handler {
+	return h.handle(func(w http.ResponseWriter, r *http.Request) error {
+		return web.Fallback(h.routes, "/")(w, r)
+	})
 }
 
 // language picks the language of the pages.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"invited/mail"
 	"invited/server/directory"
 	"invited/server/invite"
 	"invited/server/problem"
