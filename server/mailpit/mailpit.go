@@ -126,6 +126,8 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 		}
 		mux.Handle(r.pattern, guard(web.Wrap(h.Log, write, r.serve)))
 	}
+	// What there is no route for is answered as Mailpit does, not with a page.
+	mux.Handle("/api/", guard(web.Wrap(h.Log, h.writeError, web.Fallback(mux, "/api/", "OPTIONS /api/v1/", "/"))))
 	// Probes come from wherever the operator's tools are.
 	mux.Handle("GET /livez", web.Wrap(h.Log, h.writeError, answerLive))
 	mux.Handle("GET /readyz", web.Wrap(h.Log, h.writeError, h.answerReady))
