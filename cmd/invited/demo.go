@@ -178,13 +178,3 @@ func (t *teller) closing(took time.Duration) {
 		fmt.Fprintf(t.out, "All 15 steps observed in %.1f s. Next: invited serve, or invited demo --keep to look around.\n", took.Seconds())
 	}
 }
-
-// printableLine makes foreign text safe for a terminal.
-func printableLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
-}

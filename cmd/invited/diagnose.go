@@ -74,7 +74,7 @@ func (s diagnosisStep) evidence() string {
 // tell prints a diagnosis for people: the chain, then the finding, then what
 // to do about it.
 func (d diagnosis) tell(w io.Writer) error {
-	fmt.Fprintf(w, "%s: %s\n\n", printable(d.Address), d.State)
+	fmt.Fprintf(w, "%s: %s\n\n", printableLine(d.Address), d.State)
 	for _, s := range d.Steps {
 		mark := "✓"
 		if !s.OK {

@@ -194,3 +194,21 @@ func TestNewLinkIsMailedToTheInvitedAddressOnly(t *testing.T) {
 	second := s.await(t, "fay@fabrikam.example", first.ID)
 	require.NotEqual(t, first.RedeemURL, second.RedeemURL)
 }
+
+func TestUnknownPathsAndMethodsArePages(t *testing.T) {
+	s := startServer(t)
+	tests := []struct {
+		method, path string
+		status       int
+	}{
+		{http.MethodGet, "/nothing/here", http.StatusNotFound},
+		{http.MethodDelete, "/myapps", http.StatusMethodNotAllowed},
+		{http.MethodGet, "/redeem/accept", http.StatusMethodNotAllowed},
+	}
+	for _, tt := range tests {
+		p := newPerson()
+		require.NoError(t, p.do(s.env, tt.method, s.URL()+tt.path, nil), "%s %s", tt.method, tt.path)
+		require.Equal(t, tt.status, p.status, "%s %s", tt.method, tt.path)
+		require.NotEmpty(t, p.heading)
+	}
+}

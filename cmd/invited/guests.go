@@ -161,7 +161,7 @@ func (c guestsDeleteCmd) Run(e env) error {
 	if err := api.call(e, http.MethodDelete, "/v1.0/users/"+url.PathEscape(g.ID), nil, nil); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, "Deleted %s\n  bring it back within 30 days with: invited guests restore %s\n", printable(g.Mail), g.ID)
+	_, err = fmt.Fprintf(e.stdout, "Deleted %s\n  bring it back within 30 days with: invited guests restore %s\n", printableLine(g.Mail), g.ID)
 	return err
 }
 
@@ -184,6 +184,6 @@ func (c guestsRestoreCmd) Run(e env) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, "Restored %s\n", printable(out.UPN))
+	_, err = fmt.Fprintf(e.stdout, "Restored %s\n", printableLine(out.UPN))
 	return err
 }

@@ -110,7 +110,7 @@ func printHome(e env, o outputFlag, h home) error {
 		return err
 	}
 	for _, a := range h.Accounts {
-		fmt.Fprintln(e.stdout, "  account", printable(a))
+		fmt.Fprintln(e.stdout, "  account", printableLine(a))
 	}
 	return nil
 }

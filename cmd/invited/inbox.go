@@ -138,7 +138,9 @@ func (c inboxWaitCmd) Run(e env) error {
 			return &exitError{exitTimedOut, fmt.Sprintf("no such mail came within %s", c.Timeout)}
 		}
 		query := url.Values{"timeout": {left.Round(time.Millisecond).String()}}
-		for name, v := range map[string]string{"query": c.search(), "after": c.After} {
+		rest := c.mailFilter
+		rest.To = ""
+		for name, v := range map[string]string{"to": c.To, "query": rest.search(), "after": c.After} {
 			if v != "" {
 				query.Set(name, v)
 			}

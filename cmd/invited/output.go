@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -85,21 +86,28 @@ func printTable(w io.Writer, t table) error {
 	for _, row := range t.rows {
 		cells := make([]string, len(row))
 		for i, cell := range row {
-			cells[i] = printable(cell)
+			if cells[i] = printableLine(cell); len(t.columns) > 0 {
+				cells[i] = clip(cells[i])
+			}
 		}
 		fmt.Fprintln(tw, strings.Join(cells, "\t"))
 	}
 	return tw.Flush()
 }
 
-// printable makes foreign text safe for a terminal and short enough for a table.
-func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {
-			return '·'
+// printableLine makes foreign text safe for a terminal: no control characters,
+// nothing that turns the writing direction.
+func printableLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == 0x2028 || r == 0x2029 || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {
+			return ' '
 		}
 		return r
 	}, s)
+}
+
+// clip cuts a cell of a table to a width people can compare.
+func clip(s string) string {
 	const width = 60
 	if utf8.RuneCountInString(s) > width {
 		return string([]rune(s)[:width-1]) + "…"

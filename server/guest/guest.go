@@ -75,6 +75,7 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 	mux.Handle("POST /signout", h.handle(h.signOut))
 	mux.Handle("GET /signedout", h.handle(h.showSignedOut))
 	mux.Handle("GET /{$}", h.handle(h.showStart))
+	h.routes = mux
 }
 
 // handle wraps a handler with the page policy and the refusal page.
