@@ -1,7 +1,7 @@
 // Package index finds messages: it keeps what lists show and searches ask for,
 // with counts, flags and full text, in one SQLite file.
 //
-// It holds no mail. Everything in it but the flags (read, tags, folder,
+// It holds no mail. Everything in it but the flags (read, tags, entries, folder,
 // deletion) can be had again from the log of received messages, and so each
 // batch of [Index.Add] carries the position up to which the log is indexed:
 // rows and position are committed together, and after a crash indexing goes on
@@ -127,7 +127,7 @@ var schema string
 
 // schemaVersion is raised when the schema changes. An index of another version
 // is set aside and built again.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // Open opens the index, or begins one. A file that is not an index of this
 // version, or is damaged, is set aside with the suffix ".bad" and an empty

@@ -45,6 +45,18 @@ CREATE TABLE recipients (
 ) WITHOUT ROWID;
 CREATE INDEX recipients_rcpt ON recipients (rcpt, seq, junk);
 
+-- How a recipient's folders list a message that was moved, copied or flagged
+-- there. A message without a row is listed once, under the number seq, in the
+-- folder that recipients names; with rows, as they say.
+CREATE TABLE entries (
+	seq   INTEGER NOT NULL,
+	n     INTEGER NOT NULL, -- of recipients
+	uid   INTEGER NOT NULL,
+	junk  INTEGER NOT NULL,
+	flags TEXT NOT NULL, -- with a space between them
+	PRIMARY KEY (seq, n, uid)
+) WITHOUT ROWID;
+
 CREATE TABLE tags (
 	seq INTEGER NOT NULL,
 	tag TEXT NOT NULL COLLATE NOCASE,
@@ -85,12 +97,14 @@ CREATE TABLE shards (
 	held  INTEGER NOT NULL  -- messages ever put into it
 );
 
--- How far the log is indexed, and the last numbers given.
+-- How far the log is indexed, and the last numbers given. Entries take theirs
+-- from seq, too.
 CREATE TABLE state (
 	segment INTEGER NOT NULL,
 	offset  INTEGER NOT NULL,
 	seq     INTEGER NOT NULL,
 	newest  INTEGER NOT NULL, -- key of the last message added
-	shard   INTEGER NOT NULL
+	shard   INTEGER NOT NULL,
+	began   INTEGER NOT NULL -- Unix seconds; greater if the numbers were given anew
 );
-INSERT INTO state VALUES (0, 0, 0, 0, 0);
+INSERT INTO state VALUES (0, 0, 0, 0, 0, CAST(strftime('%s', 'now') AS INTEGER));

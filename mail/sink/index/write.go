@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"strconv"
 )
 
@@ -180,18 +179,8 @@ func (t *tx) load(ctx context.Context, keys []int64) []*counted {
 // SetRead marks messages and returns the keys of those that changed.
 func (ix *Index) SetRead(ctx context.Context, keys []int64, read bool) (changed []int64, err error) {
 	err = ix.change(ctx, func(t *tx) error {
-		var sum tally
-		for _, m := range t.load(ctx, keys) {
-			if m.read == read {
-				continue
-			}
-			sum.add(-1, m)
-			m.read = read
-			sum.add(1, m)
-			t.exec(ctx, "UPDATE messages SET read = ? WHERE seq = ?", read, m.seq)
-			changed = append(changed, m.key)
-		}
-		return sum.save(ctx, t)
+		changed = t.setRead(ctx, keys, read)
+		return t.err
 	})
 	return changed, err
 }
@@ -250,7 +239,7 @@ func (ix *Index) SetFolder(ctx context.Context, key int64, recipient string, jun
 			return cmpErr(t.err, ErrNotFound)
 		}
 		m := found[0]
-		i := slices.IndexFunc(m.recipients, func(r Recipient) bool { return r.Key == recipient })
+		i := m.at(recipient)
 		if i < 0 {
 			return ErrNotFound
 		}
@@ -259,12 +248,8 @@ func (ix *Index) SetFolder(ctx context.Context, key int64, recipient string, jun
 		}
 		moved = true
 		var sum tally
-		sum.add(-1, m)
-		m.recipients[i].Junk = junk
-		sum.add(1, m)
-		in, out := m.folders()
-		t.exec(ctx, "UPDATE recipients SET junk = ? WHERE seq = ? AND n = ?", junk, m.seq, i)
-		t.exec(ctx, "UPDATE messages SET inbox = ?, junk = ? WHERE seq = ?", in, out, m.seq)
+		t.refile(ctx, &sum, m, i, junk)
+		t.relist(ctx, m.seq, recipient, junk)
 		return sum.save(ctx, t)
 	})
 	return moved, err
@@ -316,7 +301,7 @@ func (t *tx) remove(ctx context.Context, messages []*counted) (keys []int64) {
 	var sum tally
 	for _, m := range messages {
 		sum.add(-1, m)
-		for _, table := range []string{"messages", "bodies", "recipients", "tags"} {
+		for _, table := range []string{"messages", "bodies", "recipients", "entries", "tags"} {
 			t.exec(ctx, "DELETE FROM "+table+" WHERE seq = ?", m.seq)
 		}
 		keys = append(keys, m.key)
@@ -330,7 +315,7 @@ func (t *tx) remove(ctx context.Context, messages []*counted) (keys []int64) {
 // moves the checkpoint there.
 func (ix *Index) Clear(ctx context.Context, upTo Position) error {
 	return ix.change(ctx, func(t *tx) error {
-		for _, table := range []string{"messages", "bodies", "recipients", "tags", "mailboxes", "segments"} {
+		for _, table := range []string{"messages", "bodies", "recipients", "entries", "tags", "mailboxes", "segments"} {
 			t.exec(ctx, "DELETE FROM "+table)
 		}
 		t.exec(ctx, `UPDATE totals SET messages = 0, unread = 0, inbox = 0, junk = 0, unread_inbox = 0, unread_junk = 0, bytes = 0`)
