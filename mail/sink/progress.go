@@ -35,16 +35,24 @@ func (p *progress) get() (key int64, changed <-chan struct{}) {
 	return p.key, p.changed
 }
 
-// reach waits until the message with the key is indexed.
+// reach waits until the message with the key is indexed, and keeps the worker
+// from resting.
 func (s *Sink) reach(ctx context.Context, key int64) error {
 	s.progress.waiters.Add(1)
 	defer s.progress.waiters.Add(-1)
+	if at, _ := s.progress.get(); at < key {
+		signal(s.urgent)
+	}
+	return s.follow(ctx, key)
+}
+
+// follow waits until the message with the key is indexed.
+func (s *Sink) follow(ctx context.Context, key int64) error {
 	for {
 		at, changed := s.progress.get()
 		if at >= key {
 			return nil
 		}
-		signal(s.urgent)
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -58,7 +66,7 @@ func (s *Sink) reach(ctx context.Context, key int64) error {
 // What reads wait for what was received before them.
 const (
 	settleTime    = 250 * time.Millisecond
-	settleBacklog = 512 // messages
+	settleBacklog = 64 // messages; the worker does not rest before busyBacklog
 )
 
 // settle lets a read see what was received before it. In a burst, when much is
@@ -70,7 +78,7 @@ func (s *Sink) settle(ctx context.Context) error {
 	}
 	short, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
-	if err := s.reach(short, last.Key()); err != nil && short.Err() == nil {
+	if err := s.follow(short, last.Key()); err != nil && short.Err() == nil {
 		return err
 	}
 	return ctx.Err()

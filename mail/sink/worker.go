@@ -41,7 +41,7 @@ type batch struct {
 func (s *Sink) work() {
 	defer close(s.stopped)
 	pos := spool.Position(s.cleared)
-	s.expire()
+	added := expireBatch // since old mail was deleted
 	for {
 		begin := time.Now()
 		closing := s.isClosing()
@@ -58,11 +58,17 @@ func (s *Sink) work() {
 			}
 		case b.upTo != pos:
 			pos = s.after(b.upTo)
-			s.expire()
+			if added += len(b.messages); added >= expireBatch {
+				s.expire()
+				added = 0
+			}
 			s.rest(time.Since(begin))
+		case added > 0: // nothing new
+			s.expire()
+			added = 0
 		case closing:
 			return
-		default: // nothing new
+		default:
 			s.progress.set(last.Key())
 			s.examined.Store(s.received.Load())
 			select {

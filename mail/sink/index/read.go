@@ -35,6 +35,14 @@ func (ix *Index) Page(ctx context.Context, q Query) (Page, error) {
 		if p.Rows, err = v.rows(ctx, seqs); err != nil {
 			return err
 		}
+		if !p.More && q.Offset == 0 && q.Older == 0 && q.Newer == 0 { // all of them are here
+			for _, r := range p.Rows {
+				if p.Total++; !r.Read {
+					p.Unread++
+				}
+			}
+			return nil
+		}
 		p.Total, p.Unread, err = ix.count(ctx, v, q, changes)
 		return err
 	})
