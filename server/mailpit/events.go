@@ -107,7 +107,7 @@ func (h *Handler) streamEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return nil // Accept has answered
 	}
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }()
 	s := stream{h: h, conn: conn, refusals: refusals, events: events}
 	s.run(conn.CloseRead(r.Context()))
 	return nil

@@ -15,7 +15,10 @@ import (
 
 func TestRelease(t *testing.T) {
 	to := &relay{}
-	f := openWith(t, func(h *mailpit.Handler) { h.Relay = &mailpit.Relay{Sender: to}; h.NewID = func() string { return "new" } })
+	f := openWith(t, func(h *mailpit.Handler) {
+		h.Relay = &mailpit.Relay{Sender: to}
+		h.NewID = func() string { return "new" }
+	})
 	f.receive("Received: by a\nDATE: Sat, 21 Nov 2026 09:00:00 +0000\nBcc: x@y.example,\n\thidden@y.example\nFrom: a@x.example\n"+
 		"Message-Id: <old@x.example>\nSubject: s\nReturn-Path: <old@x.example>\n\nDate: kept\n.\n", "b@y.example")
 	status, answer, _ := f.do("POST", "/api/v1/message/latest/release", `{"To":["carla@fabrikam.example","CARLA@fabrikam.example","dora@a.test"]}`)

@@ -150,7 +150,7 @@ func (f feature) matches(name, value string) bool {
 	}
 	look, word, valued := strings.Cut(f.look, "=")
 	switch {
-	case look != "" && name != look && !(f.kind == 'p' && shorthand[look] && strings.HasPrefix(name, look+"-")):
+	case look != "" && name != look && !f.longhand(name):
 		return false
 	case !valued:
 		return true
@@ -159,6 +159,11 @@ func (f feature) matches(name, value string) bool {
 		return hasUnit(value, unit)
 	}
 	return strings.Contains(value, word)
+}
+
+// longhand reports whether a property is one of those below the feature's.
+func (f feature) longhand(name string) bool {
+	return f.kind == 'p' && shorthand[f.look] && strings.HasPrefix(name, f.look+"-")
 }
 
 // shorthand are properties that have others below their name.
