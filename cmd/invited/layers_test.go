@@ -19,7 +19,7 @@ const module = "invited"
 var layers = [][]string{
 	0: {"mail", "tokens", "templates", "server/problem", "server/audit", "mail/sink/rules", "mail/sink/faults", "mail/sink/mime", "mail/sink/spool", "mail/sink/index"},
 	1: {"server/directory", "server/web", "server/devca", "mail/compose", "mail/dkim", "mail/dsn", "mail/outbox", "mail/smtpout", "mail/sink"},
-	2: {"server/invite", "server/tenant", "server/session", "mail/sink/smtpd", "mail/sink/imapd"},
+	2: {"server/invite", "server/tenant", "server/session", "mail/sink/smtpd", "mail/sink/imapd", "mail/sink/pop3d"},
 	3: {
 		"server/graph", "server/oauth", "server/api", "server/guest", "server/portal", "server/mailpit", "server/webmail",
 		"server/letters", "server/bulk", "server/store", "server/store/internal/sqlstore", "server/store/pgtest", "mail/sinktest",
