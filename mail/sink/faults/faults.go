@@ -5,11 +5,12 @@
 //
 //	bounce+550+no_such_guest@x.example   RCPT is answered "550 no such guest"
 //	bounce+data+451@x.example            the dot is answered 451
-//	delay+3s@x.example                   RCPT waits three seconds
+//	delay+3s@x.example, slow+3s@…        RCPT waits three seconds
 //	drop@x.example, drop+data@x.example  the connection is closed
 //
 // The package counts and matches; it speaks no protocol and uses no chance:
-// the same dialogue meets the same faults.
+// the same dialogue meets the same faults. Where a share of the commands is to
+// fail ([Set.SetChance]), every nth does. Only [Rule].Rate looks at the clock.
 package faults
 
 import (
@@ -26,6 +27,7 @@ type Stage string
 
 // The stages.
 const (
+	Auth Stage = "auth" // AUTH, when the password is due
 	Mail Stage = "mail" // MAIL
 	Rcpt Stage = "rcpt" // RCPT
 	Data Stage = "data" // the dot, or the last chunk: nothing is stored
@@ -54,6 +56,12 @@ func (f Fault) Enhanced() [3]int {
 		return [3]int{4, 3, 1}
 	case 550, 551:
 		return [3]int{5, 1, 1}
+	case 454:
+		return [3]int{4, 7, 0}
+	case 530:
+		return [3]int{5, 7, 0}
+	case 535:
+		return [3]int{5, 7, 8}
 	case 552:
 		return [3]int{5, 2, 2}
 	case 553:
@@ -64,31 +72,55 @@ func (f Fault) Enhanced() [3]int {
 	return [3]int{f.Code / 100, 0, 0}
 }
 
-// Rule asks for a fault. Of First and Every at most one may be set; neither
+// Rule asks for a fault. Of First, Every and Rate at most one may be set; none
 // means always.
 type Rule struct {
-	Stage Stage         `json:"stage"`          // required
-	From  string        `json:"from,omitempty"` // glob over the reverse-path, "*" matches any text; empty matches all
-	To    string        `json:"to,omitempty"`   // glob over the forward-path; at MAIL there is none, so it must be empty
-	Code  int           `json:"code,omitempty"` // 400 to 599
-	Text  string        `json:"text,omitempty"` // of the reply; empty means a standard one
-	Drop  bool          `json:"drop,omitempty"`
-	Delay time.Duration `json:"delay,omitempty"` // at most MaxDelay
-	First int           `json:"first,omitempty"` // the first n attempts of each sender and recipient: greylisting
-	Every int           `json:"every,omitempty"` // each nth match
+	Stage Stage         // required
+	From  string        // glob over the reverse-path, "*" matches any text; empty matches all; at AUTH there is none
+	To    string        // glob over the forward-path; at AUTH and MAIL there is none, so it must be empty
+	Code  int           // 400 to 599
+	Text  string        // of the reply; empty means a standard one
+	Drop  bool          // close without a reply
+	Delay time.Duration // at most MaxDelay
+	First int           // the first n attempts of each sender and recipient: greylisting
+	Every int           // each nth match
+	Rate  int           // all but n matches of each Per: a rate limit
+	Per   time.Duration // 0 means a minute; with Rate only
 }
 
 // validate names the field at fault.
 func (r Rule) validate() error {
 	switch {
-	case r.Stage != Mail && r.Stage != Rcpt && r.Stage != Data:
-		return fmt.Errorf("stage %q is none of mail, rcpt, data", r.Stage)
-	case r.Stage == Mail && r.To != "":
-		return errors.New("to is set, but at stage mail there is no recipient yet")
-	case r.First < 0 || r.Every < 0 || r.First > 0 && r.Every > 0:
-		return errors.New("of first and every one may be set, and not be negative")
+	case r.Stage != Auth && r.Stage != Mail && r.Stage != Rcpt && r.Stage != Data:
+		return fmt.Errorf("stage %q is none of auth, mail, rcpt, data", r.Stage)
+	case r.Stage == Auth && r.From != "":
+		return errors.New("from is set, but at stage auth there is no sender yet")
+	case (r.Stage == Auth || r.Stage == Mail) && r.To != "":
+		return fmt.Errorf("to is set, but at stage %s there is no recipient yet", r.Stage)
+	}
+	if err := r.validateCount(); err != nil {
+		return err
 	}
 	return r.validateEffect()
+}
+
+func (r Rule) validateCount() error {
+	set := 0
+	for _, n := range []int{r.First, r.Every, r.Rate} {
+		if n < 0 {
+			return errors.New("first, every and rate must not be negative")
+		}
+		if n > 0 {
+			set++
+		}
+	}
+	switch {
+	case set > 1:
+		return errors.New("of first, every and rate one may be set")
+	case r.Per < 0 || r.Per > 0 && r.Rate == 0:
+		return errors.New("per is set without rate, or negative")
+	}
+	return nil
 }
 
 func (r Rule) validateEffect() error {
@@ -107,16 +139,31 @@ func (r Rule) validateEffect() error {
 	return nil
 }
 
-// maxCounted bounds how many pairs of sender and recipient are remembered.
-const maxCounted = 10_000
+// Limits of a [Set].
+const (
+	maxCounted = 10_000 // pairs of sender and recipient that are remembered
+	maxRules   = 1000
+)
 
 // Set decides about faults. It is safe for concurrent use; its zero value and
 // nil know the addresses only.
 type Set struct {
-	mu    sync.Mutex
-	rules []Rule
-	count []map[string]int // per rule: attempts by pair, or all under ""
+	Now func() time.Time // of [Rule].Rate; nil means time.Now; not to be changed once in use
+
+	mu     sync.Mutex
+	rules  []Rule
+	state  []counter // per rule
+	chance map[Stage]chance
 }
+
+// counter is what a rule has seen.
+type counter struct {
+	n     map[string]int // attempts by pair, or all under ""
+	since time.Time      // when the period of Rate began
+}
+
+// chance is a share of the commands at a stage.
+type chance struct{ code, percent, sum int }
 
 // New returns a set of rules, or an error that names the rule at fault.
 func New(rules []Rule) (*Set, error) {
@@ -127,6 +174,9 @@ func New(rules []Rule) (*Set, error) {
 // Replace exchanges the rules and forgets what was counted. On error nothing
 // changes.
 func (s *Set) Replace(rules []Rule) error {
+	if len(rules) > maxRules {
+		return fmt.Errorf("faults: %d rules are more than %d", len(rules), maxRules)
+	}
 	for i, r := range rules {
 		if err := r.validate(); err != nil {
 			return fmt.Errorf("faults: rule %d: %w", i+1, err)
@@ -135,9 +185,9 @@ func (s *Set) Replace(rules []Rule) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rules = append([]Rule(nil), rules...)
-	s.count = make([]map[string]int, len(rules))
-	for i := range s.count {
-		s.count[i] = map[string]int{}
+	s.state = make([]counter, len(rules))
+	for i := range s.state {
+		s.state[i].n = map[string]int{}
 	}
 	return nil
 }
@@ -152,8 +202,32 @@ func (s *Set) Rules() []Rule {
 	return append([]Rule{}, s.rules...)
 }
 
+// Chance returns the code with which percent of the commands at a stage are
+// answered that no rule has answered. A percent of 0 is off.
+func (s *Set) Chance(stage Stage) (code, percent int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.chance[stage].code, s.chance[stage].percent
+}
+
+// SetChance sets it. The failures are spread evenly: of 25 percent every
+// fourth command fails, the fourth being the first. A code that is not 400 to
+// 599, or a percent that is not 0 to 100, switches it off.
+func (s *Set) SetChance(stage Stage, code, percent int) {
+	if code < 400 || code > 599 || percent < 0 || percent > 100 {
+		percent = 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.chance == nil {
+		s.chance = map[Stage]chance{}
+	}
+	s.chance[stage] = chance{code: code, percent: percent}
+}
+
 // Check tells whether the command at stage meets a fault. Addresses come
-// first, then the rules in order; the first match wins. to is empty at Mail.
+// first, then the rules in order, of which the first match wins, then the share
+// of [Set.SetChance]. from and to are empty at Auth, and to at Mail.
 func (s *Set) Check(stage Stage, from, to string) (Fault, bool) {
 	if f, at, ok := FromAddress(to); ok && at == stage {
 		return f, true
@@ -169,28 +243,52 @@ func (s *Set) Check(stage Stage, from, to string) (Fault, bool) {
 		}
 		return Fault{Code: r.Code, Text: text(r.Code, r.Text), Drop: r.Drop, Delay: r.Delay}, true
 	}
-	return Fault{}, false
+	c := s.chance[stage]
+	if c.percent == 0 {
+		return Fault{}, false
+	}
+	c.sum += c.percent
+	unlucky := c.sum >= 100
+	if unlucky {
+		c.sum -= 100
+	}
+	s.chance[stage] = c
+	return Fault{Code: c.code, Text: text(c.code, "")}, unlucky
 }
 
 // due counts a match of rule i and tells whether it is one that fails.
 func (s *Set) due(i int, from, to string) bool {
-	r := s.rules[i]
-	if r.First == 0 && r.Every == 0 {
-		return true
-	}
-	key := ""
-	if r.First > 0 {
-		key = strings.ToLower(from + ">" + to)
-		if _, known := s.count[i][key]; !known && len(s.count[i]) >= maxCounted {
+	r, c := s.rules[i], &s.state[i]
+	switch {
+	case r.First > 0:
+		key := strings.ToLower(from + ">" + to)
+		if _, known := c.n[key]; !known && len(c.n) >= maxCounted {
 			return false
 		}
+		c.n[key]++
+		return c.n[key] <= r.First
+	case r.Every > 0:
+		c.n[""]++
+		return c.n[""]%r.Every == 0
+	case r.Rate > 0:
+		per := r.Per
+		if per == 0 {
+			per = time.Minute
+		}
+		if now := s.now(); c.since.IsZero() || now.Sub(c.since) >= per || now.Before(c.since) {
+			c.since, c.n[""] = now, 0
+		}
+		c.n[""]++
+		return c.n[""] > r.Rate
 	}
-	s.count[i][key]++
-	n := s.count[i][key]
-	if r.First > 0 {
-		return n <= r.First
+	return true
+}
+
+func (s *Set) now() time.Time {
+	if s.Now == nil {
+		return time.Now()
 	}
-	return n%r.Every == 0
+	return s.Now()
 }
 
 // FromAddress reads the fault that a recipient's address asks for, and where.
@@ -205,7 +303,7 @@ func FromAddress(address string) (f Fault, at Stage, ok bool) {
 	switch {
 	case kind == "drop" && len(words) == 0:
 		return Fault{Drop: true}, at, true
-	case kind == "delay" && len(words) == 1:
+	case (kind == "delay" || kind == "slow") && len(words) == 1:
 		d, err := time.ParseDuration(words[0])
 		return Fault{Delay: d}, at, err == nil && d > 0 && d <= MaxDelay
 	case kind == "bounce" && len(words) > 0:

@@ -21,6 +21,9 @@ func TestFromAddress(t *testing.T) {
 		{"drop@x.example", faults.Fault{Drop: true}, faults.Rcpt},
 		{"drop+data@x.example", faults.Fault{Drop: true}, faults.Data},
 		{"delay+3s@x.example", faults.Fault{Delay: 3 * time.Second}, faults.Rcpt},
+		{"slow+5s@x.example", faults.Fault{Delay: 5 * time.Second}, faults.Rcpt},
+		{"slow+data+5s@x.example", faults.Fault{Delay: 5 * time.Second}, faults.Data},
+		{"slow@x.example", faults.Fault{}, ""},
 		{"delay+1h@x.example", faults.Fault{}, ""},
 		{"delay+-1s@x.example", faults.Fault{}, ""},
 		{"bounce+250@x.example", faults.Fault{}, ""},
@@ -106,7 +109,11 @@ func TestReplaceNamesTheRuleAtFault(t *testing.T) {
 		{faults.Rule{Stage: faults.Rcpt}, "none of code"},
 		{faults.Rule{Stage: faults.Rcpt, Code: 450, Drop: true}, "exclude"},
 		{faults.Rule{Stage: faults.Rcpt, Delay: time.Hour}, "delay"},
-		{faults.Rule{Stage: faults.Rcpt, Code: 450, First: 1, Every: 1}, "first and every"},
+		{faults.Rule{Stage: faults.Rcpt, Code: 450, First: 1, Every: 1}, "of first, every and rate"},
+		{faults.Rule{Stage: faults.Rcpt, Code: 450, Rate: -1}, "negative"},
+		{faults.Rule{Stage: faults.Rcpt, Code: 450, Per: time.Second}, "per is set"},
+		{faults.Rule{Stage: faults.Auth, Code: 535, From: "*"}, "from is set"},
+		{faults.Rule{Stage: faults.Auth, Code: 535, To: "*"}, "at stage auth"},
 		{faults.Rule{Stage: faults.Rcpt, Code: 450, Text: "a\r\nb"}, "control"},
 	}
 	s, err := faults.New([]faults.Rule{{Stage: faults.Rcpt, Code: 550}})
@@ -119,4 +126,57 @@ func TestReplaceNamesTheRuleAtFault(t *testing.T) {
 			require.Len(t, s.Rules(), 1)
 		})
 	}
+}
+
+func TestRateLetsSomeThroughInEachPeriod(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s, err := faults.New([]faults.Rule{{Stage: faults.Rcpt, Code: 421, Rate: 2, Per: time.Second}})
+	require.NoError(t, err)
+	s.Now = func() time.Time { return now }
+	for range 2 {
+		for _, want := range []bool{false, false, true, true} {
+			_, got := s.Check(faults.Rcpt, "a@b.example", "c@d.example")
+			require.Equal(t, want, got)
+		}
+		now = now.Add(time.Second)
+	}
+}
+
+func TestChanceIsSpreadEvenly(t *testing.T) {
+	tests := []struct {
+		percent int
+		want    int // of 200
+		first   int // the number of the first failure
+	}{{0, 0, 0}, {1, 2, 100}, {25, 50, 4}, {50, 100, 2}, {100, 200, 1}}
+	for _, tt := range tests {
+		s := &faults.Set{}
+		s.SetChance(faults.Mail, 451, tt.percent)
+		failed, first := 0, 0
+		for i := range 200 {
+			_, other := s.Check(faults.Rcpt, "a@b.example", "c@d.example")
+			require.False(t, other)
+			f, unlucky := s.Check(faults.Mail, "a@b.example", "")
+			if !unlucky {
+				continue
+			}
+			require.Equal(t, 451, f.Code)
+			if failed++; first == 0 {
+				first = i + 1
+			}
+		}
+		require.Equal(t, tt.want, failed, "%d percent", tt.percent)
+		require.Equal(t, tt.first, first, "%d percent", tt.percent)
+	}
+}
+
+func TestChanceOutOfRangeIsOff(t *testing.T) {
+	s := &faults.Set{}
+	for _, v := range [][2]int{{399, 50}, {600, 50}, {451, -1}, {451, 101}} {
+		s.SetChance(faults.Mail, v[0], v[1])
+		_, percent := s.Chance(faults.Mail)
+		require.Zero(t, percent)
+	}
+	s.SetChance(faults.Auth, 535, 7)
+	code, percent := s.Chance(faults.Auth)
+	require.Equal(t, []int{535, 7}, []int{code, percent})
 }
