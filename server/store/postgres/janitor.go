@@ -14,6 +14,10 @@ import (
 const (
 	sweepEvery = time.Minute
 	sweepRows  = 100
+
+	// keepChanges is much longer than any call tries to store its change.
+	keepChanges  = 10 * time.Minute
+	sweepChanges = 10_000
 )
 
 // janitor keeps house until the store is closed.
@@ -44,10 +48,28 @@ func (s *Store) sweep(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	now := s.opts.Now().Add(skew)
-	if err := s.run(ctx, sqlstore.PlanCapDue(now)); err != nil {
+	if err := s.repeat(ctx, sqlstore.PlanCapDue(now)); err != nil {
+		return 0, err
+	}
+	if err := s.forgetChanges(ctx, s.opts.wall().Add(skew).Add(-keepChanges)); err != nil {
 		return 0, err
 	}
 	return s.DropBodies(ctx, now.Add(-s.opts.KeepBodies))
+}
+
+// forgetChanges deletes the ids of changes that nobody can be in doubt about
+// any more. It does not wait for another node that does the same.
+func (s *Store) forgetChanges(ctx context.Context, before time.Time) error {
+	for {
+		r, err := s.db.ExecContext(ctx, `delete from applied_changes where id in
+			(select id from applied_changes where id < $1 order by id limit $2 for update skip locked)`, firstID(before).String(), sweepChanges)
+		if err != nil {
+			return translate(err)
+		}
+		if n, err := r.RowsAffected(); err != nil || n < sweepChanges {
+			return err
+		}
+	}
 }
 
 // DropBodies deletes the bytes of mails that were queued before a moment and
@@ -78,7 +100,7 @@ func (s *Store) dropBodiesOf(ctx context.Context, t directory.TenantID, before t
 		if err != nil || len(ids) == 0 {
 			return total, err
 		}
-		if err := s.run(ctx, sqlstore.PlanDropBodies(t, ids)); err != nil {
+		if err := s.repeat(ctx, sqlstore.PlanDropBodies(t, ids)); err != nil {
 			return total, err
 		}
 		total += len(ids)

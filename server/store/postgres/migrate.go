@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"embed"
 	"fmt"
 	"io"
 	"io/fs"
@@ -58,14 +59,42 @@ func migrate(ctx context.Context, c *pgx.ConnConfig, o Options) error {
 	if err := checkServer(ctx, &steady{db: db, patience: o.patience}); err != nil {
 		return err
 	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300), lock.WithUnlockTimeout(1, 10))
-	if err != nil {
-		return fmt.Errorf("postgres: migrations: %w", err)
+	for _, set := range sets {
+		if err := set.up(ctx, db); err != nil {
+			return err
+		}
 	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, collated{sqlstore.Migrations()}, goose.WithLogger(goose.NopLogger()),
-		goose.WithDisableGlobalRegistry(true), goose.WithSessionLocker(locker))
+	return nil
+}
+
+// set is a sequence of migrations with the table that remembers how far it is.
+type set struct {
+	files fs.FS
+	table string
+}
+
+// sets are the schema that all engines share, and what only this one needs.
+var sets = []set{
+	{collated{sqlstore.Migrations()}, "goose_db_version"},
+	{ownMigrations(), "goose_postgres_version"},
+}
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+func ownMigrations() fs.FS {
+	sub, err := fs.Sub(files, "migrations")
 	if err != nil {
-		return fmt.Errorf("postgres: migrations: %w", err)
+		panic(err) // the folder is embedded above
+	}
+	return sub
+}
+
+// up brings a set up to date.
+func (m set) up(ctx context.Context, db *sql.DB) error {
+	p, err := m.provider(db)
+	if err != nil {
+		return err
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("postgres: cannot bring the schema up to date: %w", translate(err))
@@ -80,6 +109,21 @@ func migrate(ctx context.Context, c *pgx.ConnConfig, o Options) error {
 	return nil
 }
 
+// provider returns the migrations of db, to be run under a lock that the server
+// drops with the connection.
+func (m set) provider(db *sql.DB) (*goose.Provider, error) {
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300), lock.WithUnlockTimeout(1, 10)) // seconds, times
+	if err != nil {
+		return nil, fmt.Errorf("postgres: migrations: %w", err)
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, m.files, goose.WithLogger(goose.NopLogger()),
+		goose.WithDisableGlobalRegistry(true), goose.WithSessionLocker(locker), goose.WithTableName(m.table))
+	if err != nil {
+		return nil, fmt.Errorf("postgres: migrations: %w", err)
+	}
+	return p, nil
+}
+
 // checkServer refuses what the schema cannot live in. It is the first to
 // connect, and waits a little for a server that is just starting.
 func checkServer(ctx context.Context, db sqlstore.DBTX) error {
@@ -92,5 +136,3 @@ func checkServer(ctx context.Context, db sqlstore.DBTX) error {
 	}
 	return nil
 }
-
-var _ sqlstore.DBTX = (*sql.DB)(nil)

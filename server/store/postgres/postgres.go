@@ -6,10 +6,9 @@
 // decide anything, keeps nothing in memory that another node would have to
 // know, and refuses a database that a newer program has written.
 //
-//	change ──plan──▶ begin · statements · xid   one round trip
-//	                 commit                     one more
+//	change ──plan──▶ begin · id of the change · statements · commit   one round trip
 //	   40001, 40P01, connection lost ──▶ again, for 5 s, then directory.ErrBusy
-//	   cut off during commit ──▶ ask the server what became of the xid
+//	   cut off during commit ──▶ again: its id is there if it was stored
 //
 // A transaction sees a snapshot (repeatable read), so two changes of one row
 // never both succeed; with keys, references and versions that is all the
@@ -37,7 +36,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -46,6 +44,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"invited/mail/outbox"
@@ -75,7 +74,8 @@ type Options struct {
 
 	// For tests.
 	wall     func() time.Time // the system's clock
-	patience time.Duration    // 0 means the constant of that name
+	dial     pgconn.DialFunc
+	patience time.Duration // 0 means the constant of that name
 }
 
 // DefaultMaxConns is enough for a node with a few cores: a connection is used
@@ -98,7 +98,6 @@ type Store struct {
 	db     *sql.DB
 	clock  *dbClock
 	id     string // of this node, in notifications
-	xids   bool   // the server can tell what became of a transaction
 
 	queued    chan struct{} // tell the other nodes
 	wakes     chan struct{} // another node told us
@@ -141,6 +140,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.dial != nil {
+		config.DialFunc = o.dial
+	}
 	s := &Store{
 		opts: o, config: config, id: uuid.NewString(),
 		queued: make(chan struct{}, 1), wakes: make(chan struct{}, 1),
@@ -166,16 +168,7 @@ func (s *Store) open(ctx context.Context) error {
 	reads := &steady{db: s.db, patience: s.opts.patience}
 	s.Reader = sqlstore.NewReader(reads, translate)
 	s.clock = &dbClock{db: reads, wall: s.opts.wall}
-	var none sql.NullString
-	err := s.db.QueryRowContext(ctx, "select pg_xact_status(pg_current_xact_id_if_assigned())").Scan(&none)
-	if s.xids = err == nil; !s.xids {
-		if code(err) != undefinedFunction {
-			return fmt.Errorf("postgres: %w", translate(err))
-		}
-		s.opts.Log.Warn("the database cannot tell what became of a commit that was cut off; such a change is answered as failed",
-			slog.String("op", "postgres.Open"))
-	}
-	_, err = s.clock.skew(ctx)
+	_, err := s.clock.skew(ctx)
 	return err
 }
 
@@ -263,7 +256,7 @@ func (s *Store) FinishMail(ctx context.Context, owner string, results []outbox.R
 	}
 	// In one order, so that two nodes do not wait for each other.
 	slices.SortStableFunc(results, func(a, b outbox.Result) int { return strings.Compare(a.ID, b.ID) })
-	return s.run(ctx, sqlstore.PlanFinish(owner, results))
+	return s.repeat(ctx, sqlstore.PlanFinish(owner, results))
 }
 
 // RenewMail moves the end of leases.
@@ -273,7 +266,7 @@ func (s *Store) RenewMail(ctx context.Context, owner string, now time.Time, leas
 		return err
 	}
 	ids = slices.Sorted(slices.Values(ids))
-	if err := s.run(ctx, sqlstore.PlanRenew(owner, now.Add(skew), lease, ids)); err != nil {
+	if err := s.repeat(ctx, sqlstore.PlanRenew(owner, now.Add(skew), lease, ids)); err != nil {
 		return err
 	}
 	if lease <= 0 {

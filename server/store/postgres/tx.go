@@ -13,14 +13,13 @@ import (
 )
 
 // tx is one transaction. It sends nothing before somebody needs an answer, and
-// then everything at once: an invitation is eight statements and two round
-// trips. It is used by one goroutine.
+// then everything at once: an invitation is eleven statements and one
+// round trip. It is used by one goroutine.
 type tx struct {
 	ctx   context.Context // of the transaction; here because a result must be able to flush
 	conn  *sql.Conn
 	batch *pgx.Batch
-	xid   string // set by finish; empty: nothing was written
-	err   error  // the first failure; nothing is sent after it
+	err   error // the first failure; nothing is sent after it
 }
 
 var _ sqlstore.DBTX = (*tx)(nil)
@@ -82,26 +81,18 @@ func (t *tx) raw(f func(c *pgx.Conn) error) error {
 	return t.conn.Raw(func(c any) error { return f(c.(*stdlib.Conn).Conn()) })
 }
 
-// finish sends the rest and learns the number of the transaction, if the
-// server can tell later what became of it.
-func (t *tx) finish(xids bool) error {
-	if xids && t.err == nil {
-		t.batch.Queue("select coalesce(pg_current_xact_id_if_assigned()::text, '')").QueryRow(func(row pgx.Row) error {
-			return row.Scan(&t.xid)
+// commit sends the rest and commits, all at once: the server skips the commit
+// if anything before it fails.
+func (t *tx) commit() error {
+	if t.err == nil {
+		t.batch.Queue("commit").Exec(func(tag pgconn.CommandTag) error {
+			if tag.String() != "COMMIT" {
+				return errNotCommitted
+			}
+			return nil
 		})
 	}
 	return t.flush()
-}
-
-// commit commits. Only an error of the server says that nothing was stored.
-func (t *tx) commit() error {
-	return t.raw(func(c *pgx.Conn) error {
-		tag, err := c.Exec(t.ctx, "commit")
-		if err == nil && tag.String() != "COMMIT" {
-			err = errNotCommitted
-		}
-		return err
-	})
 }
 
 var errNotCommitted = errors.New("postgres: the server rolled the transaction back")
