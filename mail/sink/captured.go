@@ -60,6 +60,7 @@ type summaryJSON struct {
 // examined joins a record and the opinion on it.
 func examined(rec spool.Record, e Envelope, o opinion) (index.Message, Captured) {
 	p := o.parsed
+	e.Transcript = ""
 	c := Captured{
 		ID: rec.ID.String(), Envelope: e, Size: len(rec.Raw), Parsed: o.problem == "", ParseError: o.problem,
 		MessageID: p.MessageID, From: p.From, To: p.To, Cc: p.Cc, Bcc: p.Bcc, ReplyTo: p.ReplyTo,

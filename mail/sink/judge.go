@@ -9,13 +9,17 @@ import (
 
 // JudgeByRules is an Options.Judge that asks the built-in rules.
 func JudgeByRules(e Envelope, recipient string, raw []byte) rules.Verdict {
+	return judgeByRules(e, recipient, raw, nil)
+}
+
+func judgeByRules(e Envelope, recipient string, raw []byte, forced []rules.Force) rules.Verdict {
 	m, _ := mime.Parse(raw, mime.Limits{}) // what was understood is judged
 	host, _, err := net.SplitHostPort(e.Remote)
 	if err != nil {
 		host = e.Remote
 	}
 	return rules.Check(ruleInput(raw, m), rules.Scenario{
-		Helo: e.Helo, ClientIP: host, MailFrom: e.From, Rcpt: recipient, SMTPUTF8: e.SMTPUTF8, Received: e.Received,
+		Helo: e.Helo, ClientIP: host, MailFrom: e.From, Rcpt: recipient, SMTPUTF8: e.SMTPUTF8, Received: e.Received, Forced: forced,
 	})
 }
 

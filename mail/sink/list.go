@@ -2,7 +2,10 @@ package sink
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 
 	"invited/mail/sink/index"
 	"invited/mail/sink/spool"
@@ -114,15 +117,35 @@ func (s *Sink) Get(ctx context.Context, id string) (Captured, error) {
 
 // Raw returns the bytes of a message as they were received.
 func (s *Sink) Raw(ctx context.Context, id string) ([]byte, error) {
+	rec, err := s.record(ctx, id)
+	return rec.Raw, err
+}
+
+// Transcript returns what the client and the server said, as the listener wrote
+// it down; empty if the message came in another way.
+func (s *Sink) Transcript(ctx context.Context, id string) (string, error) {
+	rec, err := s.record(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	var e Envelope
+	if err := json.Unmarshal(rec.Envelope, &e); err != nil {
+		return "", fmt.Errorf("sink: the envelope of %s: %w", id, err)
+	}
+	return strings.ReplaceAll(e.Transcript, TranscriptID, id), nil
+}
+
+// record reads a message from the log.
+func (s *Sink) record(ctx context.Context, id string) (spool.Record, error) {
 	row, err := s.row(ctx, id)
 	if err != nil {
-		return nil, err
+		return spool.Record{}, err
 	}
 	rec, err := s.spool.Read(spool.Position(row.Position))
 	if errors.Is(err, spool.ErrNotFound) {
-		return nil, ErrNotFound
+		return spool.Record{}, ErrNotFound
 	}
-	return rec.Raw, err
+	return rec, err
 }
 
 func (s *Sink) row(ctx context.Context, id string) (index.Row, error) {

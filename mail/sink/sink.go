@@ -40,7 +40,15 @@ type Envelope struct {
 	Body      string    `json:"body,omitempty"` // 7BIT, 8BITMIME or BINARYMIME
 	Received  time.Time `json:"received"`
 	SessionID string    `json:"session,omitempty"`
+
+	// Transcript is what was said until the message was stored, for
+	// [Sink.Transcript]; lists and events do not carry it.
+	Transcript string `json:"transcript,omitempty"`
 }
+
+// TranscriptID stands in a transcript for the id of the message, which its
+// writer cannot know yet.
+const TranscriptID = "{id}"
 
 // Captured is one received message as lists show it.
 type Captured struct {
