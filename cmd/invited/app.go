@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,7 +22,8 @@ import (
 
 	"invited/mail/outbox"
 	"invited/mail/sink"
-	"invited/mail/sink/faults"
+	"invited/mail/sink/imapd"
+	"invited/mail/sink/pop3d"
 	"invited/mail/sink/smtpd"
 	"invited/mail/smtpout"
 	"invited/server"
@@ -40,7 +39,6 @@ import (
 	"invited/server/session"
 	"invited/server/store/sqlite"
 	"invited/server/tenant"
-	"invited/server/webmail"
 	"invited/tokens"
 )
 
@@ -51,11 +49,14 @@ type app struct {
 	clock *clock
 	ca    *devca.CA
 
-	webListener, tlsListener, smtpListener, sinkListener net.Listener
+	webListener, tlsListener, smtpListener, sinkListener, imapListener, pop3Listener net.Listener
 
 	store   *sqlite.Store
 	sink    *sink.Sink
 	smtp    *smtpd.Server
+	imap    *imapd.Server
+	pop3    *pop3d.Server
+	rest    *mailpit.Handler // of the sink
 	pool    *smtpout.Pool
 	worker  *outbox.Worker
 	invites *invite.Service
@@ -130,7 +131,7 @@ func (a *app) listen(ctx context.Context) error {
 		to         *net.Listener
 	}{
 		{"--smtp", a.cfg.SMTP, &a.smtpListener}, {"--sink-http", a.cfg.SinkHTTP, &a.sinkListener}, {"--listen", a.cfg.Listen, &a.webListener},
-		{"--tls-listen", a.cfg.TLSListen, &a.tlsListener},
+		{"--tls-listen", a.cfg.TLSListen, &a.tlsListener}, {"--imap", a.cfg.IMAP, &a.imapListener}, {"--pop3", a.cfg.POP3, &a.pop3Listener},
 	}
 	for _, w := range wanted {
 		if w.addr == "" {
@@ -161,55 +162,6 @@ func makeDataDir(dir string) error {
 		return &exitError{exitUsage, fmt.Sprintf("--data: %s is not a directory", dir)}
 	}
 	return checkPrivate(dir, info)
-}
-
-// openTLS wraps the TLS listener: with the operator's certificate, or with one
-// of the development CA, which also serves the sink's STARTTLS.
-func (a *app) openTLS() error {
-	if (a.cfg.TLSCert == "") != (a.cfg.TLSKey == "") {
-		return &exitError{exitUsage, "--tls-cert and --tls-key belong together: name both or neither"}
-	}
-	ca, err := devca.Open(a.cfg.Data, devca.Options{Names: publicHosts(a.cfg)})
-	if err != nil {
-		return err
-	}
-	a.ca = ca
-	if a.tlsListener == nil {
-		return nil
-	}
-	conf := ca.TLSConfig("h2", "http/1.1")
-	if a.cfg.TLSCert != "" {
-		if conf, err = devca.Load(a.cfg.TLSCert, a.cfg.TLSKey); err != nil {
-			return &exitError{exitConfig, "--tls-cert: " + err.Error()}
-		}
-		conf.NextProtos = []string{"h2", "http/1.1"}
-	}
-	a.tlsListener = tls.NewListener(a.tlsListener, conf)
-	return nil
-}
-
-// openSink builds the sink with its listener and faces.
-func (a *app) openSink() (err error) {
-	if a.sink, err = sink.Open(sink.Options{
-		Dir: filepath.Join(a.cfg.Data, "sink"), MaxMessages: a.cfg.MaxMessage, Judge: sink.JudgeByRules, Now: a.clock.Now, Log: a.log,
-	}); err != nil {
-		return err
-	}
-	if a.smtp, err = smtpd.New(smtpd.Options{
-		Sink: a.sink, Hostname: "sink.invited.localhost", TLSConfig: a.ca.TLSConfig(), Faults: &faults.Set{}, Now: a.clock.Now, Log: a.log,
-	}); err != nil {
-		return err
-	}
-	rest := &mailpit.Handler{Sink: a.sink, Version: versionText(), Log: a.log, Now: a.clock.Now}
-	pages := &webmail.Handler{Sink: a.sink, SMTP: a.SMTPAddr(), Now: a.clock.Now, Log: a.log}
-	h, err := server.Handler(server.Options{
-		Log: a.log, NewID: newID, WriteError: pages.WriteError,
-	}, rest, pages)
-	if err != nil {
-		return err
-	}
-	a.sinkWeb = server.NewHTTPServer(h, a.log)
-	return nil
 }
 
 // openServer builds the tenant, the sender and their faces.
@@ -391,123 +343,6 @@ func (a *app) SMTPAddr() string { return a.smtpListener.Addr().String() }
 // localToken is the bearer token of the local credential.
 func (a *app) localToken() string { return a.credential }
 
-// start runs every part.
-func (a *app) start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	a.stopWork = cancel
-	a.run("smtp", func() error {
-		if err := a.smtp.Serve(a.smtpListener); !errors.Is(err, smtpd.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-	a.runHTTP("sink web", a.sinkWeb, a.sinkListener)
-	if a.cfg.sinkOnly {
-		return
-	}
-	a.runHTTP("web", a.web, a.webListener)
-	if a.tlsListener != nil {
-		a.runHTTP("web over TLS", a.web, a.tlsListener)
-	}
-	a.run("outbox", func() error { return a.worker.Run(ctx) })
-	a.run("invitations", func() error { return a.invites.Run(ctx) })
-}
-
-// run starts one part; a failure of it ends the program.
-func (a *app) run(name string, f func() error) {
-	a.group.Go(func() error {
-		err := f()
-		if err != nil && !errors.Is(err, context.Canceled) && !a.stopped.Load() {
-			err = fmt.Errorf("%s: %w", name, err)
-			a.failed <- err
-			return err
-		}
-		return nil
-	})
-}
-
-func (a *app) runHTTP(name string, s *http.Server, l net.Listener) {
-	a.run(name, func() error {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-}
-
-// wait blocks until ctx ends or a part fails, then stops.
-func (a *app) wait(ctx context.Context) error {
-	var failure error
-	select {
-	case <-ctx.Done():
-	case failure = <-a.failed:
-	}
-	return errors.Join(failure, a.stop())
-}
-
-// stop drains in the order in which work flows: no new requests, no new
-// attempts, no new mail, and only then the storage.
-func (a *app) stop() error {
-	if a.stopped.Swap(true) {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.Drain)
-	defer cancel()
-	var errs []error
-	if a.web != nil {
-		errs = append(errs, shutdown(ctx, a.web))
-	}
-	if a.stopWork != nil {
-		a.stopWork()
-	}
-	if a.worker != nil {
-		<-a.worker.Done()
-	}
-	errs = append(errs, shutdown(ctx, a.sinkWeb), ignoreTimeout(a.smtp.Shutdown(ctx)), a.group.Wait())
-	a.release()
-	return errors.Join(errs...)
-}
-
-// shutdown drains an HTTP server; whoever is still waiting then is cut off.
-func shutdown(ctx context.Context, s *http.Server) error {
-	short, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	if err := s.Shutdown(short); err != nil {
-		return s.Close()
-	}
-	return nil
-}
-
-// ignoreTimeout drops the error of a drain that had to be cut short.
-func ignoreTimeout(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return nil
-	}
-	return err
-}
-
-// release closes what is open, in the reverse order of opening.
-func (a *app) release() {
-	if a.pool != nil {
-		_ = a.pool.Close()
-	}
-	if a.store != nil {
-		if err := a.store.Close(); err != nil {
-			a.log.Error("closing the store failed", slog.Any("err", err))
-		}
-	}
-	if a.sink != nil {
-		if err := a.sink.Close(); err != nil {
-			a.log.Error("closing the sink failed", slog.Any("err", err))
-		}
-	}
-	for _, l := range []net.Listener{a.webListener, a.tlsListener, a.smtpListener, a.sinkListener} {
-		if l != nil {
-			_ = l.Close()
-		}
-	}
-}
-
 // seed makes the tenant at the first start and writes the credentials.
 func (a *app) seed(ctx context.Context) error {
 	var err error
@@ -541,25 +376,4 @@ func writePrivate(path string, v any) error {
 		return err
 	}
 	return os.Rename(tmp, path)
-}
-
-// announce prints what listens where.
-func (a *app) announce(w io.Writer) {
-	fmt.Fprintln(w, "invited", versionText(), "is ready")
-	if !a.cfg.sinkOnly {
-		fmt.Fprintf(w, "  pages and API   %s\n", a.URL())
-		fmt.Fprintf(w, "  Graph API       %s/v1.0\n", a.URL())
-		if a.tlsListener != nil {
-			fmt.Fprintf(w, "  the same, TLS   https://%s (trust %s)\n", a.tlsListener.Addr(), a.ca.Path())
-		}
-	}
-	fmt.Fprintf(w, "  caught mail     %s\n  SMTP            %s\n", a.SinkURL(), a.SMTPAddr())
-	if a.cfg.Ephemeral {
-		fmt.Fprintln(w, "  data            kept nowhere: everything is gone at the end")
-	} else {
-		fmt.Fprintf(w, "  data            %s\n", a.cfg.Data)
-	}
-	if a.seeded.New {
-		fmt.Fprintf(w, "  credentials     %s (made now; accounts, client id and secret)\n", filepath.Join(a.cfg.Data, credentialsFile))
-	}
 }

@@ -27,7 +27,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("NO_COLOR", "1")
 			env.Setenv("TZ", "UTC")
 			// Ports the system picks; a verb finds them in the data directory.
-			for _, name := range []string{"LISTEN", "TLS_LISTEN", "SMTP", "SINK_HTTP"} {
+			for _, name := range []string{"LISTEN", "TLS_LISTEN", "SMTP", "SINK_HTTP", "IMAP", "POP3"} {
 				env.Setenv("INVITED_"+name, "127.0.0.1:0")
 			}
 			return nil

@@ -12,30 +12,37 @@ import (
 	"invited/tokens"
 )
 
-// config is everything the object graph is built from. It is filled in one
-// place, from flags, environment and file, and handed down as plain fields.
-type config struct {
-	Listen     string        `default:"127.0.0.1:8080" placeholder:"ADDR" help:"Pages and API. Port 0 picks one."`
-	TLSListen  string        `name:"tls-listen" default:"127.0.0.1:8443" placeholder:"ADDR" help:"The same over TLS, with a development CA (DIR/ca.pem) or --tls-cert; empty: none."`
-	TLSCert    string        `name:"tls-cert" placeholder:"FILE" help:"Certificate chain in PEM for --tls-listen."`
-	TLSKey     string        `name:"tls-key" placeholder:"FILE" help:"Private key in PEM for --tls-cert."`
-	SMTP       string        `default:"127.0.0.1:1025" placeholder:"ADDR" help:"The sink's SMTP listener."`
+// sinkConfig is what the sink needs, alone or beside everything else.
+type sinkConfig struct {
+	SMTP       string        `default:"127.0.0.1:1025" placeholder:"ADDR" help:"The sink's SMTP listener. Port 0 picks one."`
 	SinkHTTP   string        `default:"127.0.0.1:8025" placeholder:"ADDR" help:"The sink's web pages and REST interface."`
+	IMAP       string        `name:"imap" env:"INVITED_IMAP" default:"127.0.0.1:1143" placeholder:"ADDR" help:"The sink's IMAP listener: user is an address, any password; empty: none."`
+	POP3       string        `name:"pop3" env:"INVITED_POP3" default:"127.0.0.1:1110" placeholder:"ADDR" help:"The sink's POP3 listener; empty: none."`
 	Data       string        `default:"${dataDir}" placeholder:"DIR" help:"Where everything is kept; made with mode 0700."`
 	Ephemeral  bool          `help:"Keep nothing: use a temporary directory and remove it at the end."`
-	Database   string        `placeholder:"URL" help:"sqlite:PATH (default: invited.db in --data)."`
-	Relay      string        `placeholder:"URL" help:"smtp://HOST:PORT or smtps://USER:PASSWORD@HOST:PORT (default: the built-in sink)."`
-	Sender     string        `placeholder:"MAILBOX" help:"From of the mail, such as 'Contoso Invitations <invite@contoso.example>'. Required with --relay to another machine."`
-	PublicURL  string        `name:"public-url" placeholder:"URL" help:"How guests reach --listen; the links in the mail begin with it (default: http://LISTEN)."`
-	Connection int           `name:"relay-connections" default:"8" help:"Connections to the relay at most."`
-	Retry      string        `enum:"standard,fast" default:"standard" help:"When deferred mail is tried again: standard (minutes to hours) or fast (seconds, for tests)."`
-	Clock      bool          `name:"clock-control" help:"Let POST /invited/v1/clock advance the clock (loopback only, for tests)."`
 	MaxMessage int           `name:"max-messages" default:"5000" help:"Messages the sink keeps; the oldest go first."`
 	LogLevel   string        `name:"log-level" enum:"debug,info,warn,error" default:"info" help:"How much to log to standard error: debug, info, warn or error."`
 	ConfigFile string        `name:"config" placeholder:"FILE" help:"JSON object of flags, read before the environment and the command line."`
-	Password   string        `name:"seed-password" hidden:"" help:"Password of the seeded accounts (default: random)."`
-	Secret     string        `name:"seed-client-secret" hidden:"" help:"Secret of the seeded application (default: random)."`
 	Drain      time.Duration `default:"30s" help:"How long to finish work after SIGTERM."`
+}
+
+// config is everything the object graph is built from. It is filled in one
+// place, from flags, environment and file, and handed down as plain fields.
+type config struct {
+	sinkConfig
+	Listen     string `default:"127.0.0.1:8080" placeholder:"ADDR" help:"Pages and API."`
+	TLSListen  string `name:"tls-listen" default:"127.0.0.1:8443" placeholder:"ADDR" help:"The same over TLS, with a development CA (DIR/ca.pem) or --tls-cert; empty: none."`
+	TLSCert    string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain in PEM for --tls-listen."`
+	TLSKey     string `name:"tls-key" placeholder:"FILE" help:"Private key in PEM for --tls-cert."`
+	Database   string `placeholder:"URL" help:"sqlite:PATH (default: invited.db in --data)."`
+	Relay      string `placeholder:"URL" help:"smtp://HOST:PORT or smtps://USER:PASSWORD@HOST:PORT (default: the built-in sink)."`
+	Sender     string `placeholder:"MAILBOX" help:"From of the mail, such as 'Contoso Invitations <invite@contoso.example>'. Required with --relay to another machine."`
+	PublicURL  string `name:"public-url" placeholder:"URL" help:"How guests reach --listen; the links in the mail begin with it (default: http://LISTEN)."`
+	Connection int    `name:"relay-connections" default:"8" help:"Connections to the relay at most."`
+	Retry      string `enum:"standard,fast" default:"standard" help:"When deferred mail is tried again: standard (minutes to hours) or fast (seconds, for tests)."`
+	Clock      bool   `name:"clock-control" help:"Let POST /invited/v1/clock advance the clock (loopback only, for tests)."`
+	Password   string `name:"seed-password" hidden:"" help:"Password of the seeded accounts (default: random)."`
+	Secret     string `name:"seed-client-secret" hidden:"" help:"Secret of the seeded application (default: random)."`
 
 	accessAlg tokens.Alg // of access tokens; empty means RS256
 	sinkOnly  bool       // no tenant, no sender: the sink alone
@@ -65,8 +72,11 @@ func (c config) log(e env) *slog.Logger {
 // ephemeralConfig is a server on ports the system picks, kept in dir.
 func ephemeralConfig(dir string) config {
 	return config{
-		Listen: "127.0.0.1:0", SMTP: "127.0.0.1:0", SinkHTTP: "127.0.0.1:0", Data: filepath.Join(dir, "data"),
-		Connection: 8, Retry: "fast", MaxMessage: 5000, LogLevel: "error", Drain: 5 * time.Second,
+		sinkConfig: sinkConfig{
+			SMTP: "127.0.0.1:0", SinkHTTP: "127.0.0.1:0", Data: filepath.Join(dir, "data"),
+			MaxMessage: 5000, LogLevel: "error", Drain: 5 * time.Second,
+		},
+		Listen: "127.0.0.1:0", Connection: 8, Retry: "fast",
 		accessAlg: tokens.ES256, // an RSA key takes longer than the whole demo
 	}
 }
@@ -76,24 +86,10 @@ type serveCmd struct{ config }
 // Run serves until it is told to stop.
 func (c serveCmd) Run(e env) error { return serve(e, c.config) }
 
-type sinkCmd struct {
-	SMTP       string        `default:"127.0.0.1:1025" placeholder:"ADDR" help:"SMTP listener."`
-	SinkHTTP   string        `default:"127.0.0.1:8025" placeholder:"ADDR" help:"Web pages and REST interface."`
-	Data       string        `default:"${dataDir}" placeholder:"DIR" help:"Where mail is kept; made with mode 0700."`
-	Ephemeral  bool          `help:"Keep nothing after the end."`
-	MaxMessage int           `name:"max-messages" default:"5000" help:"Messages to keep; the oldest go first."`
-	LogLevel   string        `name:"log-level" enum:"debug,info,warn,error" default:"info" help:"How much to log to standard error."`
-	ConfigFile string        `name:"config" placeholder:"FILE" help:"JSON object of flags."`
-	Drain      time.Duration `default:"30s" help:"How long to finish work after SIGTERM."`
-}
+type sinkCmd struct{ sinkConfig }
 
 // Run serves the sink alone.
-func (c sinkCmd) Run(e env) error {
-	return serve(e, config{
-		SMTP: c.SMTP, SinkHTTP: c.SinkHTTP, Data: c.Data, Ephemeral: c.Ephemeral, MaxMessage: c.MaxMessage,
-		LogLevel: c.LogLevel, Drain: c.Drain, sinkOnly: true,
-	})
-}
+func (c sinkCmd) Run(e env) error { return serve(e, config{sinkConfig: c.sinkConfig, sinkOnly: true}) }
 
 // serve builds the object graph, runs it until the context ends, and drains.
 func serve(e env, c config) error {
