@@ -57,12 +57,15 @@ func (s *Store) sweep(ctx context.Context) (int, error) {
 	return s.DropBodies(ctx, now.Add(-s.opts.KeepBodies))
 }
 
+const forget = `
+delete from applied_changes where id in
+    (select id from applied_changes where id < $1 order by id limit $2 for update skip locked)`
+
 // forgetChanges deletes the ids of changes that nobody can be in doubt about
 // any more. It does not wait for another node that does the same.
 func (s *Store) forgetChanges(ctx context.Context, before time.Time) error {
 	for {
-		r, err := s.db.ExecContext(ctx, `delete from applied_changes where id in
-			(select id from applied_changes where id < $1 order by id limit $2 for update skip locked)`, firstID(before).String(), sweepChanges)
+		r, err := s.db.ExecContext(ctx, forget, firstID(before).String(), sweepChanges)
 		if err != nil {
 			return translate(err)
 		}
