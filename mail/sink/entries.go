@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,8 @@ type Entry struct {
 	Size     int    // bytes as received
 	Received time.Time
 	Flags    []string // \Seen is the message's Captured.Read, all others are the entry's own
+
+	at spool.Position
 }
 
 // Listing is a folder of one recipient.
@@ -65,12 +68,25 @@ func (s *Sink) Entries(ctx context.Context, recipient string, folder Folder) (Li
 func entries(in []index.Entry) []Entry {
 	out := make([]Entry, len(in))
 	for i, e := range in {
-		out[i] = Entry{UID: e.UID, ID: spool.FromKey(e.Key).String(), Size: e.Size, Received: e.Received, Flags: e.Flags}
+		out[i] = Entry{UID: e.UID, ID: spool.FromKey(e.Key).String(), Size: e.Size, Received: e.Received, Flags: e.Flags, at: spool.Position(e.Position)}
 		if e.Read {
 			out[i].Flags = append([]string{seen}, e.Flags...)
 		}
 	}
 	return out
+}
+
+// RawEntry returns the bytes of a message that was listed. It costs less than
+// [Sink.Raw], and for a message that was deleted since then it may still succeed.
+func (s *Sink) RawEntry(ctx context.Context, e Entry) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	rec, err := s.spool.Read(e.at)
+	if errors.Is(err, spool.ErrNotFound) || err == nil && rec.ID.String() != e.ID {
+		return nil, ErrNotFound
+	}
+	return rec.Raw, err
 }
 
 // FlagEntries changes the flags of entries and returns those that exist, as

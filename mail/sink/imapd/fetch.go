@@ -18,15 +18,15 @@ type message struct {
 }
 
 // read returns the tree of a message.
-func (s *session) read(id string) (*part, error) {
-	if s.last.id == id {
+func (s *session) read(e sink.Entry) (*part, error) {
+	if s.last.id == e.ID {
 		return s.last.tree, nil
 	}
-	raw, err := s.srv.opts.Sink.Raw(s.srv.ctx, id)
+	raw, err := s.srv.opts.Sink.RawEntry(s.srv.ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	s.last = message{id: id, tree: parse(raw)}
+	s.last = message{id: e.ID, tree: parse(raw)}
 	return s.last.tree, nil
 }
 
@@ -46,7 +46,7 @@ func (s *session) Fetch(w *imapserver.FetchWriter, set imap.NumSet, o *imap.Fetc
 		var tree *part
 		if o.Envelope || o.BodyStructure != nil || len(o.BodySection)+len(o.BinarySection)+len(o.BinarySectionSize) > 0 {
 			var err error
-			if tree, err = s.read(it.ID); errors.Is(err, sink.ErrNotFound) {
+			if tree, err = s.read(it.Entry); errors.Is(err, sink.ErrNotFound) {
 				lost = true
 				return nil
 			} else if err != nil {

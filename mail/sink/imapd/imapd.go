@@ -18,8 +18,8 @@
 //
 // The package makes, renames and deletes no folders, gives no message the flag
 // \Recent, and changes no byte of a message: sections are cut out of the raw
-// mail. Two limits are the library's: SMALLER counts only as the last search key
-// of its kind, and LIST returns what it was not asked for.
+// mail. One defect is the library's: in a search, SMALLER is lost if LARGER or a
+// date comes after it.
 package imapd
 
 import (

@@ -157,7 +157,7 @@ func (m *candidate) load() error {
 		return nil
 	}
 	m.read = true
-	raw, err := m.session.srv.opts.Sink.Raw(m.session.srv.ctx, m.ID)
+	raw, err := m.session.srv.opts.Sink.RawEntry(m.session.srv.ctx, m.Entry)
 	if errors.Is(err, sink.ErrNotFound) {
 		return nil
 	} else if err != nil {

@@ -13,6 +13,7 @@ import (
 type Entry struct {
 	UID      uint32 // ascending as entries are made; never given twice in one Listing.Validity
 	Key      int64  // of the message
+	Position Position
 	Size     int
 	Received time.Time
 	Read     bool     // of the message: for all its entries
@@ -46,7 +47,7 @@ func (ix *Index) Entries(ctx context.Context, recipient string, junk bool) (List
 		if err := v.tx.QueryRowContext(ctx, "SELECT began, seq + 1 FROM state").Scan(&l.Validity, &l.Next); err != nil {
 			return wrap(err)
 		}
-		return v.each(ctx, `SELECT coalesce(e.uid, r.seq) AS number, m.key, m.size, m.received, m.read, coalesce(e.flags, '')`+
+		return v.each(ctx, `SELECT coalesce(e.uid, r.seq) AS number, m.key, m.segment, m.offset, m.size, m.received, m.read, coalesce(e.flags, '')`+
 			entriesFrom+" ORDER BY number", []any{recipient, junk}, func(rows *sql.Rows) error {
 			e, err := scanEntry(rows)
 			l.Entries = append(l.Entries, e)
@@ -60,7 +61,7 @@ func scanEntry(rows *sql.Rows, more ...any) (Entry, error) {
 	var e Entry
 	var received int64
 	var flags string
-	err := rows.Scan(append([]any{&e.UID, &e.Key, &e.Size, &received, &e.Read, &flags}, more...)...)
+	err := rows.Scan(append([]any{&e.UID, &e.Key, &e.Position.Segment, &e.Position.Offset, &e.Size, &received, &e.Read, &flags}, more...)...)
 	e.Received = time.UnixMilli(received)
 	e.Flags = strings.Fields(flags)
 	return e, err
@@ -80,7 +81,7 @@ func (t *tx) places(ctx context.Context, recipient string, junk bool, uids []uin
 		wanted[i] = int64(uid)
 	}
 	var found []*place
-	t.each(ctx, `SELECT coalesce(e.uid, r.seq) AS number, m.key, m.size, m.received, m.read, coalesce(e.flags, ''),
+	t.each(ctx, `SELECT coalesce(e.uid, r.seq) AS number, m.key, m.segment, m.offset, m.size, m.received, m.read, coalesce(e.flags, ''),
 		r.seq, r.n, e.uid IS NOT NULL`+entriesFrom+` AND number IN (SELECT value FROM json_each(?)) ORDER BY number`,
 		[]any{recipient, junk, list(wanted)}, func(rows *sql.Rows) (err error) {
 			p := &place{}

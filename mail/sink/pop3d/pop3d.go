@@ -32,7 +32,7 @@ var ErrServerClosed = errors.New("pop3d: server is shut down")
 // Maildrop is what the server asks of a [sink.Sink].
 type Maildrop interface {
 	Entries(ctx context.Context, recipient string, folder sink.Folder) (sink.Listing, error)
-	Raw(ctx context.Context, id string) ([]byte, error)
+	RawEntry(ctx context.Context, e sink.Entry) ([]byte, error)
 	SetRead(ctx context.Context, ids []string, read bool) error
 	RemoveEntries(ctx context.Context, recipient string, folder sink.Folder, uids []uint32) ([]uint32, error)
 }

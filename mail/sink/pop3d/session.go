@@ -29,8 +29,8 @@ type session struct {
 
 // message is one of the maildrop. Its number is its place, from 1.
 type message struct {
-	id     string
-	uids   []uint32 // a client of another protocol may have copied it
+	entry  sink.Entry
+	uids   []uint32 // more than one if it was copied over another protocol
 	marked bool
 }
 
@@ -170,7 +170,7 @@ func (s *session) pass(command) error {
 	for _, e := range l.Entries {
 		m := known[e.ID]
 		if m == nil {
-			m = &message{id: e.ID}
+			m = &message{entry: e}
 			known[e.ID] = m
 			s.messages = append(s.messages, m)
 		}
@@ -183,21 +183,21 @@ func (s *session) pass(command) error {
 
 // text returns a message as it is sent, before stuffing.
 func (s *session) text(m *message) ([]byte, error) {
-	raw, err := s.srv.opts.Sink.Raw(s.srv.ctx, m.id)
+	raw, err := s.srv.opts.Sink.RawEntry(s.srv.ctx, m.entry)
 	if errors.Is(err, sink.ErrNotFound) {
 		return nil, errRefused("the message has been deleted meanwhile")
 	} else if err != nil {
 		return nil, err
 	}
 	out := lines(raw)
-	s.srv.remember(m.id, len(out))
+	s.srv.remember(m.entry.ID, len(out))
 	return out, nil
 }
 
 // size returns how many bytes of a message are sent. One that has been deleted
 // meanwhile has none.
 func (s *session) size(m *message) (int, error) {
-	if n, ok := s.srv.recall(m.id); ok {
+	if n, ok := s.srv.recall(m.entry.ID); ok {
 		return n, nil
 	}
 	out, err := s.text(m)
@@ -244,7 +244,7 @@ func (s *session) list(c command) error {
 
 // uidl names messages by their ids, which never change.
 func (s *session) uidl(c command) error {
-	return s.each(c, func(m *message) (string, error) { return m.id, nil })
+	return s.each(c, func(m *message) (string, error) { return m.entry.ID, nil })
 }
 
 // each answers a command about one message or all of them.
@@ -292,7 +292,7 @@ func (s *session) retr(c command) error {
 	}
 	text, err := s.text(m)
 	if err == nil {
-		err = s.srv.opts.Sink.SetRead(s.srv.ctx, []string{m.id}, true)
+		err = s.srv.opts.Sink.SetRead(s.srv.ctx, []string{m.entry.ID}, true)
 	}
 	if err != nil {
 		return err
