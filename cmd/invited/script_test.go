@@ -57,7 +57,7 @@ func scriptReady(ts *testscript.TestScript, neg bool, args []string) {
 func awaitServer(dir string, patience time.Duration) (localCredential, error) {
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	var last error
 	for {
