@@ -256,7 +256,15 @@ type accessRing struct {
 // openInvites builds the service the product is about.
 func (a *app) openInvites(issuer *tokens.Issuer) error {
 	emulator := a.cfg.Relay == ""
-	write, err := letters.New(letterOptions(a.cfg, emulator, a.clock.Now))
+	options := letterOptions(a.cfg, emulator, a.clock.Now)
+	signer, err := a.cfg.newSigner(a.cfg.Sender)
+	if err != nil {
+		return err
+	}
+	if signer != nil {
+		options.Sign = signer
+	}
+	write, err := letters.New(options)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,8 @@ type sinkConfig struct {
 // place, from flags, environment and file, and handed down as plain fields.
 type config struct {
 	sinkConfig
+	dkimFlags
+
 	Listen     string `default:"127.0.0.1:8080" placeholder:"ADDR" help:"Pages and API."`
 	TLSListen  string `name:"tls-listen" default:"127.0.0.1:8443" placeholder:"ADDR" help:"The same over TLS, with a development CA (DIR/ca.pem) or --tls-cert; empty: none."`
 	TLSCert    string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain in PEM for --tls-listen."`

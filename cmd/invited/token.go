@@ -30,6 +30,7 @@ func (c tokenCmd) Run(e env) error {
 type keysCmd struct {
 	List   keysListCmd   `cmd:"" help:"List the keys that sign links."`
 	Rotate keysRotateCmd `cmd:"" help:"Sign with a new key from now on; links made before keep working."`
+	DKIM   keysDKIMCmd   `cmd:"" name:"dkim" help:"Make the keys that sign mail, and print their DNS records."`
 }
 
 // signingKey is a key as the API answers it: public facts only.

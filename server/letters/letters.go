@@ -2,10 +2,11 @@
 // sender and what may be said, fills the template and renders the message.
 //
 //	LetterData ──▶ templates.InvitationMail ──▶ compose.Draft ──▶ mail.Message
+//	                                                  signed, if there is a [Signer]
 //
 // It does not decide who is invited or when, does not sign links, and neither
-// queues nor sends. The same data always gives the same bytes, so a mail can
-// be rendered again for a copy.
+// queues nor sends. The same data always gives the same bytes below the
+// signature, so a mail can be rendered again for a copy.
 //
 // The sender that looks like Entra's exists only in emulator mode, while mail
 // cannot leave the built-in sink; every such mail says so in X-Invitation-Test.
@@ -52,7 +53,14 @@ type Options struct {
 	// organisation. Nil, or an empty answer: the mail offers none.
 	BlockURL func(invite.LetterData) string
 
-	Now func() time.Time // for letters without a date of their own; nil means time.Now
+	Sign Signer           // nil: mail is not signed
+	Now  func() time.Time // for letters without a date of their own; nil means time.Now
+}
+
+// Signer puts signatures on top of a rendered mail. Implemented by
+// *dkim.Signer.
+type Signer interface {
+	Sign(raw []byte) ([]byte, error)
 }
 
 // Writer writes letters. It is safe for concurrent use. It implements
@@ -140,6 +148,12 @@ func (w *Writer) write(op string, l invite.LetterData, recipient mail.Address) (
 	m, err := compose.Render(d)
 	if err != nil {
 		return mail.Message{}, refusal(op, err)
+	}
+	if w.opts.Sign == nil {
+		return m, nil
+	}
+	if m.Raw, err = w.opts.Sign.Sign(m.Raw); err != nil {
+		return mail.Message{}, &problem.Error{Op: op, Kind: problem.Internal, Detail: "The invitation mail could not be signed.", Err: err}
 	}
 	return m, nil
 }

@@ -2,6 +2,7 @@ package letters_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"io"
 	"mime"
@@ -374,4 +375,31 @@ func BenchmarkInvitation(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// stamp is a signer that can be told from any other.
+type stamp struct{ err error }
+
+// Sign implements letters.Signer.
+func (s stamp) Sign(raw []byte) ([]byte, error) {
+	return append([]byte("X-Stamp: yes\r\n"), raw...), s.err
+}
+
+func TestEveryLetterIsSigned(t *testing.T) {
+	plain := emulator(t)
+	w := emulator(t, func(o *letters.Options) { o.Sign = stamp{} })
+	want, err := plain.Invitation(t.Context(), data())
+	require.NoError(t, err)
+	got, err := w.Invitation(t.Context(), data())
+	require.NoError(t, err)
+	require.Equal(t, "X-Stamp: yes\r\n"+string(want.Raw), string(got.Raw))
+	cc, ok, err := w.Copy(t.Context(), data())
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.True(t, strings.HasPrefix(string(cc.Raw), "X-Stamp: yes\r\n"))
+
+	w = emulator(t, func(o *letters.Options) { o.Sign = stamp{err: errors.New("the key is gone")} })
+	_, err = w.Invitation(t.Context(), data())
+	require.Equal(t, problem.Internal, problem.Of(err).Kind)
+	require.NotContains(t, problem.Of(err).Detail, "gone")
 }
