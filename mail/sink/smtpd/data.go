@@ -3,6 +3,7 @@ package smtpd
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -39,7 +40,9 @@ func (g *gate) readData(hint int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return unstuff(body), nil
+	body = unstuff(body)
+	g.note('C', fmt.Sprintf("(%d bytes of message)", len(body)))
+	return body, nil
 }
 
 // readStuffed reads up to the end and returns the body before it.

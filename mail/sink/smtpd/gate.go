@@ -41,7 +41,10 @@ type gate struct {
 	data     bool   // a body follows: 354 was sent
 	auth     bool   // the next line answers a challenge: 334 was sent
 	closing  bool   // nothing more is to be read
+	lmtp     bool
 	tls      bool
+	shake    bool   // the handshake is due, on a listener that begins with TLS
+	authed   bool   // AUTH has succeeded
 	hello    bool   // EHLO is due, after STARTTLS
 	raw      string // the command being served, as it came, without CRLF
 	line     string // the same as go-smtp is given it
@@ -58,6 +61,10 @@ type gate struct {
 	out     []byte     // replies not yet sent
 	swallow int        // replies to a command of ours, not the client's
 	errors  int        // 5xx replies
+	log     transcript
+	rcpts   int      // recipients of the message under way
+	bodyDue bool     // the next reply is for a message
+	final   []string // LMTP: that reply, one for each recipient
 }
 
 func newGate(c net.Conn, s *Server, ip string) *gate {
@@ -96,6 +103,13 @@ func (g *gate) wake() {
 
 // Read implements io.Reader for go-smtp.
 func (g *gate) Read(p []byte) (int, error) {
+	if g.shake {
+		g.shake = false
+		if err := g.handshake(); err != nil {
+			g.closing = true
+			return 0, err
+		}
+	}
 	for {
 		switch {
 		case len(g.feed) > 0:
@@ -214,6 +228,15 @@ func (g *gate) refuse(reply string) error {
 func (g *gate) reply(line string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.say(line)
+}
+
+// say queues a line of a reply. The caller holds g.mu.
+func (g *gate) say(line string) {
+	g.noteLocked('S', line)
+	if (line[0] == '4' || line[0] == '5') && line[3] == ' ' {
+		g.srv.rejected.Add(1)
+	}
 	g.out = append(append(g.out, line...), '\r', '\n')
 }
 
@@ -241,14 +264,20 @@ var httpVerbs = map[string]bool{
 // command decides what becomes of a line. It reports whether g.line is to be
 // handed to go-smtp.
 func (g *gate) command(line string) bool {
+	line = strings.TrimRight(line, " \t") // RFC 5321 section 4.1.1
 	g.raw, g.line = line, line
 	if g.auth {
 		g.auth = false
+		g.note('C', "(an answer, not repeated)")
 		return true
 	}
 	if g.accepted.Swap(false) {
 		g.commands = 0
+		g.mu.Lock()
+		g.log.restart()
+		g.mu.Unlock()
 	}
+	g.noteCommand(line)
 	if g.commands++; g.commands > g.srv.opts.MaxCommands {
 		_ = g.refuse("421 4.7.0 too many commands without a message")
 		return false
@@ -276,10 +305,11 @@ func (g *gate) guard(verb, arg string) bool {
 			return g.fail("501 5.5.4 the name is longer than 255 characters")
 		}
 		g.hello = false
-	case "MAIL", "AUTH":
-		if g.hello {
-			return g.fail("503 5.5.1 say EHLO again after STARTTLS")
+		if g.lmtp {
+			return g.lmtpHello(verb)
 		}
+	case "MAIL", "AUTH":
+		return g.mayBegin()
 	case "STARTTLS":
 		return g.startTLS(arg)
 	case "RCPT":
@@ -290,15 +320,42 @@ func (g *gate) guard(verb, arg string) bool {
 			return false
 		}
 	case "BDAT":
-		n, ok := chunkSize(arg)
-		if !ok {
-			// Where the chunk ends is unknown, and so where the next command begins.
-			_ = g.refuse("501 5.5.4 BDAT needs a size and may have LAST (RFC 3030)")
-			return false
+		return g.beginChunk(arg)
+	case "HELP":
+		g.reply("214 2.0.0 this is a sink for tests: it stores mail and delivers none; RFC 5321 tells the commands")
+		return false
+	default:
+		if !verbs[verb] {
+			return g.fail("500 5.5.2 there is no such command") // it may be a password gone astray: not repeated
 		}
-		g.chunk, g.started, g.got = n, time.Now(), 0
-		g.sized.Store(n)
 	}
+	return true
+}
+
+// mayBegin guards the commands with which a client's business begins.
+func (g *gate) mayBegin() bool {
+	switch {
+	case g.hello:
+		return g.fail("503 5.5.1 say EHLO again after STARTTLS")
+	case g.srv.opts.RequireTLS && !g.tls:
+		return g.fail("530 5.7.0 say STARTTLS first")
+	}
+	return true
+}
+
+// beginChunk prepares for the bytes after BDAT.
+func (g *gate) beginChunk(arg string) bool {
+	n, last, ok := chunkSize(arg)
+	if !ok {
+		// Where the chunk ends is unknown, and so where the next command begins.
+		_ = g.refuse("501 5.5.4 BDAT needs a size and may have LAST (RFC 3030)")
+		return false
+	}
+	g.chunk, g.started, g.got = n, time.Now(), 0
+	g.sized.Store(n)
+	g.mu.Lock()
+	g.bodyDue = last
+	g.mu.Unlock()
 	return true
 }
 
@@ -322,13 +379,13 @@ func (g *gate) countError() {
 func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 // chunkSize reads the argument of BDAT.
-func chunkSize(arg string) (int64, bool) {
+func chunkSize(arg string) (n int64, last, ok bool) {
 	f := strings.Fields(arg)
 	if len(f) == 0 || len(f) > 2 || len(f) == 2 && !strings.EqualFold(f[1], "LAST") {
-		return 0, false
+		return 0, false, false
 	}
-	n, err := strconv.ParseUint(f[0], 10, 32)
-	return int64(n), err == nil
+	size, err := strconv.ParseUint(f[0], 10, 32)
+	return int64(size), len(f) == 2, err == nil
 }
 
 // postmaster gives the bare <postmaster>, which every server must accept (RFC
@@ -352,6 +409,8 @@ func (g *gate) startTLS(arg string) bool {
 		return g.fail("502 5.5.1 TLS is not offered here")
 	case g.tls:
 		return g.fail("503 5.5.1 TLS is already in use")
+	case g.authed:
+		return g.fail("503 5.5.1 STARTTLS comes before AUTH")
 	case strings.TrimSpace(arg) != "":
 		return g.fail("501 5.5.4 STARTTLS has no parameters")
 	case g.w > g.r:
@@ -363,21 +422,34 @@ func (g *gate) startTLS(arg string) bool {
 		g.closing = true
 		return false
 	}
-	ctx, cancel := context.WithTimeout(g.srv.ctx, g.srv.opts.CommandTimeout)
-	defer cancel()
-	_ = g.Conn.SetDeadline(time.Time{})
 	conn := tls.Server(g.Conn, g.srv.opts.TLSConfig)
-	if conn.HandshakeContext(ctx) != nil {
+	g.mu.Lock()
+	g.Conn = conn
+	g.mu.Unlock()
+	if g.handshake() != nil {
 		g.closing = true
 		return false
 	}
 	// Nothing said in clear text counts any more (RFC 3207 section 4.2).
 	g.tls, g.hello, g.line = true, true, "RSET"
 	g.mu.Lock()
-	g.Conn = conn
 	g.swallow++
 	g.mu.Unlock()
 	return true
+}
+
+// handshake agrees on the encryption.
+func (g *gate) handshake() error {
+	ctx, cancel := context.WithTimeout(g.srv.ctx, g.srv.opts.CommandTimeout)
+	defer cancel()
+	_ = g.tcp.SetDeadline(time.Time{})
+	conn := g.Conn.(*tls.Conn)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	state := conn.ConnectionState()
+	g.note('S', "("+tls.VersionName(state.Version)+", "+tls.CipherSuiteName(state.CipherSuite)+")")
+	return nil
 }
 
 // Write implements io.Writer for go-smtp, which writes one line at a time.
@@ -388,19 +460,27 @@ func (g *gate) Write(p []byte) (int, error) {
 		g.mu.Unlock()
 		return len(p), nil
 	}
+	line := reworded(string(bytes.TrimRight(p, "\r\n")))
 	switch {
-	case bytes.HasPrefix(p, []byte("354 ")):
+	case strings.HasPrefix(line, "354 "):
 		g.data, g.started, g.got = true, time.Now(), 0
-	case bytes.HasPrefix(p, []byte("334")):
+		g.bodyDue = true
+	case strings.HasPrefix(line, "334"):
 		g.auth = true
+	case g.lmtp && strings.HasPrefix(line, "220 "):
+		line = strings.Replace(line, " ESMTP ", " LMTP ", 1)
 	}
-	g.out = appendReply(g.out, p)
-	if g.srv.opts.TLSConfig != nil && !g.tls && bytes.HasPrefix(p, []byte("250-PIPELINING")) {
-		g.out = append(g.out, "250-STARTTLS\r\n"...)
+	failed := false
+	for _, l := range g.finalReplies(line) {
+		g.say(l)
+		failed = failed || l[0] == '5' && l[3] == ' '
+	}
+	if g.srv.opts.TLSConfig != nil && !g.tls && line == "250-PIPELINING" {
+		g.say("250-STARTTLS")
 	}
 	full := len(g.out) > maxReplies
 	g.mu.Unlock()
-	if len(p) > 3 && p[0] == '5' && p[3] == ' ' {
+	if failed {
 		g.countError()
 	}
 	if full {
@@ -409,21 +489,34 @@ func (g *gate) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// replies go-smtp words with another code than the RFCs ask for.
+// recoded are replies go-smtp words with another code than the RFCs ask for,
+// or with an address that has lost its quotes.
 var recoded = []struct{ from, to string }{
 	{"502 5.5.1 Please introduce yourself first.", "503 5.5.1 Please introduce yourself first."}, // RFC 5321 section 4.1.4
 	{"502 5.5.1 Missing", "503 5.5.1 Missing"},
+	{"502 5.5.1 DATA not allowed", "503 5.5.1 DATA not allowed"}, // RFC 3030 section 3
+	{"502 5.5.1 MAIL not allowed", "503 5.5.1 MAIL not allowed"},
+	{"502 5.5.1 RCPT not allowed", "503 5.5.1 RCPT not allowed"},
+	{"502 5.5.4 Missing parameter", "501 5.5.4 Missing parameter"},
 	{"500 5.5.4 Unknown MAIL", "555 5.5.4 Unknown MAIL"}, // RFC 5321 section 4.1.1.11
 	{"500 5.5.4 Unknown RCPT", "555 5.5.4 Unknown RCPT"},
+	{"500 5.5.4 Malformed AUTH", "501 5.5.4 Malformed AUTH"},
+	{"454 4.7.0 Invalid base64", "501 5.5.2 Invalid base64"}, // RFC 4954 section 4
+	{"454 4.7.0 sasl:", "501 5.5.2 sasl:"},
 }
 
-func appendReply(out, p []byte) []byte {
-	if p[0] == '5' {
+func reworded(line string) string {
+	switch {
+	case strings.HasPrefix(line, "250 2.0.0 Roger"):
+		return "250 2.1.0 Ok"
+	case strings.HasPrefix(line, "250 2.0.0 I'll make sure"):
+		return "250 2.1.5 Ok"
+	case line[0] == '4', line[0] == '5':
 		for _, c := range recoded {
-			if bytes.HasPrefix(p, []byte(c.from)) {
-				return append(append(out, c.to...), p[len(c.from):]...)
+			if rest, ok := strings.CutPrefix(line, c.from); ok {
+				return c.to + rest
 			}
 		}
 	}
-	return append(out, p...)
+	return line
 }

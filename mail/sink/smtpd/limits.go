@@ -1,6 +1,7 @@
 package smtpd
 
 import (
+	"crypto/tls"
 	"net"
 	"net/netip"
 	"time"
@@ -10,7 +11,9 @@ import (
 // connections behind a gate.
 type limited struct {
 	net.Listener
-	srv *Server
+	srv  *Server
+	tls  bool // connections begin with TLS
+	lmtp bool
 }
 
 // refusal is how long a client over the limit may take to read its reply.
@@ -24,11 +27,18 @@ func (l *limited) Accept() (net.Conn, error) {
 		}
 		g, ok := l.srv.admit(c)
 		if ok {
+			g.lmtp = l.lmtp
+			if l.tls {
+				g.Conn, g.tls, g.shake = tls.Server(c, l.srv.opts.TLSConfig), true, true
+				_ = c.SetReadDeadline(time.Now().Add(l.srv.opts.CommandTimeout)) // should it end before it begins
+			}
 			return g, nil
 		}
 		// A fresh socket takes this line without waiting for the client.
-		_ = c.SetWriteDeadline(time.Now().Add(refusal))
-		_, _ = c.Write([]byte("421 4.7.0 too many connections, try again later\r\n"))
+		if !l.tls {
+			_ = c.SetWriteDeadline(time.Now().Add(refusal))
+			_, _ = c.Write([]byte("421 4.7.0 too many connections, try again later\r\n"))
+		}
 		_ = c.Close()
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"net"
 	"net/smtp"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"github.com/jordan-wright/email"
 	"github.com/stretchr/testify/require"
 
+	"invited/mail/sink/faults"
 	"invited/mail/sink/smtpd"
 )
 
@@ -164,4 +166,79 @@ func testTLS(t *testing.T) (*tls.Config, *x509.CertPool) {
 	roots := x509.NewCertPool()
 	roots.AddCert(cert)
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, roots
+}
+
+func TestImplicitTLS(t *testing.T) {
+	conf, roots := testTLS(t)
+	box := &fakeSink{}
+	_, addr := startBy(t, smtpd.Options{Sink: box, TLSConfig: conf, RequireTLS: true, CommandTimeout: 300 * time.Millisecond}, (*smtpd.Server).ServeTLS)
+	c, err := gosmtp.DialTLS(addr, &tls.Config{RootCAs: roots, ServerName: "localhost"})
+	require.NoError(t, err)
+	offered, _ := c.Extension("STARTTLS")
+	require.False(t, offered)
+	require.NoError(t, c.SendMail("a@b.example", []string{"c@d.example"}, strings.NewReader("Subject: x\r\n\r\nx\r\n")))
+	require.NoError(t, c.Quit())
+	require.True(t, box.all()[0].env.TLS)
+	require.Contains(t, box.all()[0].env.Transcript, "S: (TLS 1.3, TLS_")
+
+	for name, first := range map[string]string{"a client that speaks clear text": "EHLO x\r\n", "a client that says nothing": ""} {
+		t.Run(name, func(t *testing.T) {
+			plain, _ := dial(t, addr)
+			_, err := io.WriteString(plain, first)
+			require.NoError(t, err)
+			got, _ := io.ReadAll(plain) // a reset or an end: either way it is over
+			require.NotContains(t, string(got), "220")
+		})
+	}
+}
+
+func TestRequireTLS(t *testing.T) {
+	conf, _ := testTLS(t)
+	_, addr := start(t, smtpd.Options{Sink: &fakeSink{}, TLSConfig: conf, RequireTLS: true})
+	c, r := hello(t, addr)
+	say(t, c, r, "MAIL FROM:<a@b.example>\r\nAUTH PLAIN AGphbmUAc2VjcmV0\r\nNOOP\r\n", 530, 530, 250)
+	_, err := smtpd.New(smtpd.Options{Sink: &fakeSink{}, RequireTLS: true})
+	require.ErrorContains(t, err, "Options.RequireTLS")
+}
+
+func TestNoStartTLSAfterAuth(t *testing.T) {
+	conf, _ := testTLS(t)
+	_, addr := start(t, smtpd.Options{Sink: &fakeSink{}, TLSConfig: conf})
+	c, r := hello(t, addr)
+	say(t, c, r, "AUTH PLAIN AGphbmUAc2VjcmV0\r\n", 235)
+	say(t, c, r, "STARTTLS\r\n", 503)
+}
+
+func TestServeTLSNeedsACertificate(t *testing.T) {
+	s, err := smtpd.New(smtpd.Options{Sink: &fakeSink{}})
+	require.NoError(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.ErrorContains(t, s.ServeTLS(l), "Options.TLSConfig")
+}
+
+// TestLMTPClient lets go-smtp's LMTP client deliver.
+func TestLMTPClient(t *testing.T) {
+	box := &fakeSink{}
+	_, addr := startBy(t, smtpd.Options{Sink: box, Faults: &faults.Set{}}, (*smtpd.Server).ServeLMTP)
+	conn, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	c := gosmtp.NewClientLMTP(conn)
+	require.NoError(t, c.Mail("a@b.example", nil))
+	for _, to := range []string{"c@d.example", "bounce+data+550@d.example"} {
+		require.NoError(t, c.Rcpt(to, nil))
+	}
+	w, err := c.Data()
+	require.NoError(t, err)
+	_, err = io.WriteString(w, "x\r\n")
+	require.NoError(t, err)
+	replies, err := w.CloseWithLMTPResponse()
+	var each gosmtp.LMTPDataError
+	require.ErrorAs(t, err, &each)
+	require.Equal(t, 550, each["bounce+data+550@d.example"].Code)
+	require.Contains(t, replies, "c@d.example")
+	require.NoError(t, c.Quit())
+	require.Equal(t, []string{"c@d.example"}, box.all()[0].env.To)
+	require.Contains(t, box.all()[0].env.Transcript, "S: 550 5.1.1 <bounce+data+550@d.example> refused for this test\n")
+	require.Contains(t, box.all()[0].env.Transcript, "S: 250 2.1.5 <c@d.example> Ok: queued as {id}\n")
 }

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
 	"invited/mail"
@@ -42,6 +41,9 @@ func (s *session) Mail(_ string, o *smtp.MailOptions) error {
 	defer s.mu.Unlock()
 	if s.open {
 		return reply(503, smtp.EnhancedCode{5, 5, 1}, "a message is already under way, say RSET first")
+	}
+	if s.srv.opts.RequireAuth && !s.gate.authed {
+		return reply(530, smtp.EnhancedCode{5, 7, 0}, "authentication is required")
 	}
 	from, err := s.path("FROM:", o.UTF8)
 	if err != nil {
@@ -79,11 +81,19 @@ func (s *session) Rcpt(string, *smtp.RcptOptions) error {
 		return err
 	}
 	s.env.To = append(s.env.To, to.String())
+	s.countRecipients(len(s.env.To))
 	return nil
 }
 
+// countRecipients tells the gate how many recipients the message has.
+func (s *session) countRecipients(n int) {
+	s.gate.mu.Lock()
+	defer s.gate.mu.Unlock()
+	s.gate.rcpts = n
+}
+
 // fault plays the fault a test asked for, if there is one.
-func (s *session) fault(stage faults.Stage, from, to string) error {
+func (s *session) fault(stage faults.Stage, from, to string) *smtp.SMTPError {
 	if s.srv.opts.Faults == nil {
 		return nil
 	}
@@ -169,30 +179,47 @@ func (s *session) Data(r io.Reader) error {
 	var raw []byte
 	var err error
 	if pipe, ok := r.(*io.PipeReader); ok {
-		raw, err = readAll(pipe, max(size, s.gate.sized.Load()))
+		if raw, err = readAll(pipe, max(size, s.gate.sized.Load())); err == nil {
+			s.gate.note('C', fmt.Sprintf("(%d bytes of message in all)", len(raw)))
+		}
 	} else {
 		raw, err = s.gate.readData(size)
 	}
 	if err != nil {
 		return s.bodyError(err)
 	}
+	if s.gate.lmtp {
+		return s.storeEach(env, raw)
+	}
 	for _, to := range env.To {
 		if err := s.fault(faults.Data, env.From, to); err != nil {
 			return err
 		}
 	}
+	id, failure := s.receive(env, raw, []string{"250 2.0.0 Ok: queued as " + sink.TranscriptID})
+	if failure != nil {
+		return failure
+	}
+	return reply(250, smtp.EnhancedCode{2, 0, 0}, "Ok: queued as %s", id)
+}
+
+// receive stores a message with its transcript, which ends with replies.
+func (s *session) receive(env sink.Envelope, raw []byte, replies []string) (id string, failure *smtp.SMTPError) {
 	env.Received = s.srv.opts.Now()
+	env.Transcript = s.gate.transcript(replies...)
 	id, err := s.srv.opts.Sink.Receive(s.srv.ctx, env, raw)
 	switch {
 	case errors.Is(err, sink.ErrFull):
 		s.srv.opts.Log.Warn("message refused", "op", "smtpd.Data", "err", err)
-		return reply(452, smtp.EnhancedCode{4, 3, 1}, "the storage is full")
+		return "", reply(452, smtp.EnhancedCode{4, 3, 1}, "the storage is full")
 	case err != nil:
 		s.srv.opts.Log.Error("message not stored", "op", "smtpd.Data", "err", err)
-		return reply(451, smtp.EnhancedCode{4, 3, 0}, "the message could not be stored")
+		return "", reply(451, smtp.EnhancedCode{4, 3, 0}, "the message could not be stored")
 	}
 	s.gate.accepted.Store(true)
-	return reply(250, smtp.EnhancedCode{2, 0, 0}, "Ok: queued as %s", id)
+	s.srv.accepted.Add(1)
+	s.srv.acceptedBytes.Add(int64(len(raw)))
+	return id, nil
 }
 
 // readAll reads a body sent in chunks.
@@ -233,49 +260,8 @@ func (s *session) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open, s.env, s.size = false, sink.Envelope{}, 0
+	s.countRecipients(0)
 }
 
 // Logout ends the session.
 func (s *session) Logout() error { return nil }
-
-// AuthMechanisms lists what is offered.
-func (s *session) AuthMechanisms() []string { return []string{sasl.Plain, sasl.Login} }
-
-// Auth accepts any name with any password and remembers the name. The password
-// is dropped unread.
-func (s *session) Auth(mech string) (sasl.Server, error) {
-	switch mech {
-	case sasl.Plain:
-		return sasl.NewPlainServer(func(_, username, _ string) error {
-			s.user = username
-			return nil
-		}), nil
-	case sasl.Login:
-		return &loginServer{done: func(username string) { s.user = username }}, nil
-	}
-	return nil, smtp.ErrAuthUnknownMechanism
-}
-
-// loginServer speaks the LOGIN mechanism, which old clients prefer.
-type loginServer struct {
-	step int
-	user string
-	done func(user string)
-}
-
-func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
-	if l.step == 0 && response == nil {
-		l.step = 1
-		return []byte("Username:"), false, nil
-	}
-	switch l.step {
-	case 0, 1:
-		l.user, l.step = string(response), 2
-		return []byte("Password:"), false, nil
-	case 2:
-		l.step = 3
-		l.done(l.user)
-		return nil, true, nil
-	}
-	return nil, false, sasl.ErrUnexpectedClientResponse
-}

@@ -11,7 +11,20 @@
 //
 // Only CRLF.CRLF ends a body. After anything that leaves it unclear where a
 // body ends the connection is closed, so that no part of a mail is ever run as
-// a command. Any recipient is accepted, and any password: this is a sink.
+// a command. Any recipient is accepted, and any password unless passwords are
+// given: this is a sink. It speaks LMTP (RFC 2033), too.
+//
+// # What is forgiven, and what is not
+//
+// A test must not pass here with a dialogue that fails elsewhere. So commands
+// must end in CR LF (say nc -C, not nc), addresses need their angle brackets,
+// MAIL needs HELO or EHLO before it, a client must wait for the replies to
+// DATA and STARTTLS, and parameters that nobody offered are refused. What every
+// server forgives is forgiven: commands in lower case, white space at the end
+// of a line, a space after "FROM:" and "TO:", RCPT to <postmaster> without a
+// domain, and bodies with bare CR or LF, which are stored as they came.
+//
+// Passwords appear in no log, reply or transcript.
 //
 // The package delivers nothing, resolves no names and judges no content.
 package smtpd
@@ -69,11 +82,16 @@ type Options struct {
 	DataTimeout    time.Duration // for one message; 0 means 5 min
 	MinDataRate    int           // bytes per second a body must keep up after CommandTimeout; 0 means 500
 
-	Faults    Faults           // nil means none
-	TLSConfig *tls.Config      // for STARTTLS; nil means it is not offered
-	NewID     func() string    // of a session; nil means random
-	Now       func() time.Time // of Envelope.Received; nil means time.Now
-	Log       *slog.Logger     // nil means none
+	Faults    Faults      // nil means none
+	TLSConfig *tls.Config // for STARTTLS and ServeTLS; nil means TLS is not offered
+
+	Login       func(user, password string) bool // nil means that any password is right
+	RequireAuth bool                             // MAIL is answered 530 before AUTH
+	RequireTLS  bool                             // MAIL and AUTH are answered 530 before TLS
+
+	NewID func() string    // of a session; nil means random
+	Now   func() time.Time // of Envelope.Received; nil means time.Now
+	Log   *slog.Logger     // nil means none
 }
 
 // Server is an SMTP server for a sink.
@@ -83,16 +101,21 @@ type Server struct {
 	ctx    context.Context // of Receive; ends when Shutdown gives up waiting
 	cancel context.CancelFunc
 
-	draining atomic.Bool
-	mu       sync.Mutex
-	gates    map[*gate]struct{}
-	perIP    map[string]int
+	draining                          atomic.Bool
+	accepted, acceptedBytes, rejected atomic.Int64
+
+	mu    sync.Mutex
+	gates map[*gate]struct{}
+	perIP map[string]int
 }
 
 // New returns a server, or an error that names the option at fault.
 func New(o Options) (*Server, error) {
 	if o.Sink == nil {
 		return nil, errors.New("smtpd: Options.Sink is nil")
+	}
+	if o.RequireTLS && o.TLSConfig == nil {
+		return nil, errors.New("smtpd: Options.RequireTLS needs Options.TLSConfig")
 	}
 	if o.Hostname == "" {
 		o.Hostname = "localhost"
@@ -173,17 +196,43 @@ func (s *Server) newSMTP() *smtp.Server {
 }
 
 // Serve accepts connections on l until [Server.Shutdown], and then returns
-// [ErrServerClosed]. It may be called for several listeners.
-func (s *Server) Serve(l net.Listener) error {
+// [ErrServerClosed]. It may be called for several listeners, and so may
+// [Server.ServeTLS] and [Server.ServeLMTP].
+func (s *Server) Serve(l net.Listener) error { return s.serve(&limited{Listener: l, srv: s}) }
+
+// ServeTLS is Serve for clients that begin with TLS (RFC 8314 section 3.3). It
+// needs Options.TLSConfig.
+func (s *Server) ServeTLS(l net.Listener) error {
+	if s.opts.TLSConfig == nil {
+		_ = l.Close()
+		return errors.New("smtpd: ServeTLS needs Options.TLSConfig")
+	}
+	return s.serve(&limited{Listener: l, srv: s, tls: true})
+}
+
+// ServeLMTP is Serve for clients that speak LMTP (RFC 2033): each recipient of
+// a message has a reply of its own, and faults at its end are theirs alone.
+func (s *Server) ServeLMTP(l net.Listener) error {
+	return s.serve(&limited{Listener: l, srv: s, lmtp: true})
+}
+
+func (s *Server) serve(l *limited) error {
 	if s.draining.Load() {
 		_ = l.Close()
 		return ErrServerClosed
 	}
-	err := s.smtp.Serve(&limited{Listener: l, srv: s})
+	err := s.smtp.Serve(l)
 	if s.draining.Load() {
 		return ErrServerClosed
 	}
 	return err
+}
+
+// Counts returns what was done since the server was made: the messages that
+// were accepted with their bytes, the replies that refused something, and the
+// messages that were accepted and thrown away, of which there are none.
+func (s *Server) Counts() (accepted, acceptedBytes, rejected, ignored int64) {
+	return s.accepted.Load(), s.acceptedBytes.Load(), s.rejected.Load(), 0
 }
 
 // Shutdown stops accepting, tells idle clients 421, and waits for messages

@@ -58,12 +58,17 @@ func (f *fakeSink) all() []captured {
 // start serves o on a loopback port and returns its address.
 func start(t testing.TB, o smtpd.Options) (*smtpd.Server, string) {
 	t.Helper()
+	return startBy(t, o, (*smtpd.Server).Serve)
+}
+
+func startBy(t testing.TB, o smtpd.Options, serve func(*smtpd.Server, net.Listener) error) (*smtpd.Server, string) {
+	t.Helper()
 	s, err := smtpd.New(o)
 	require.NoError(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	done := make(chan error, 1)
-	go func() { done <- s.Serve(l) }()
+	go func() { done <- serve(s, l) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -85,6 +90,7 @@ func dial(t testing.TB, addr string) (net.Conn, *textproto.Reader) {
 
 // TestDialogue plays the files of testdata/dialogue:
 //
+//	WITH: lmtp | login USER PASSWORD | required | fault STAGE CODE   of the server; a fault is the first of each pair
 //	C: text     the client sends text and CRLF (Go escapes)
 //	RAW: text   the client sends text as it is
 //	LONG: n     the client sends n letters
@@ -106,9 +112,61 @@ func TestDialogue(t *testing.T) {
 				Sink: box, Hostname: "mx.contoso.example", MaxMessageBytes: 2000, MaxRecipients: 3, MaxLineLength: 1000, MaxErrors: 6, MaxCommands: 20,
 				Faults: &faults.Set{}, IdleTimeout: 300 * time.Millisecond, CommandTimeout: 300 * time.Millisecond,
 			}
-			_, addr := start(t, o)
+			addr := startWith(t, o, string(script))
 			play(t, addr, string(script), box)
 		})
+	}
+}
+
+// startWith serves o as the WITH lines of a dialogue say.
+func startWith(t *testing.T, o smtpd.Options, script string) string {
+	t.Helper()
+	serve := (*smtpd.Server).Serve
+	for line := range strings.Lines(script) {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "WITH: ")
+		if !ok {
+			continue
+		}
+		words := strings.Fields(rest)
+		switch words[0] {
+		case "lmtp":
+			serve = (*smtpd.Server).ServeLMTP
+		case "login":
+			logins, err := smtpd.ParseLogins([]byte(words[1] + ":" + words[2]))
+			require.NoError(t, err)
+			o.Login = logins.Match
+		case "required":
+			o.RequireAuth = true
+		case "fault":
+			code, err := strconv.Atoi(words[2])
+			require.NoError(t, err)
+			o.Faults, err = faults.New([]faults.Rule{{Stage: faults.Stage(words[1]), Code: code, First: 1}})
+			require.NoError(t, err)
+		default:
+			t.Fatal(line)
+		}
+	}
+	_, addr := startBy(t, o, serve)
+	return addr
+}
+
+// TestDialogueHasEveryCode holds that each code of RFC 5321 section 4.2.3, and
+// of RFC 4954, is in a dialogue, but for those a sink cannot mean.
+func TestDialogueHasEveryCode(t *testing.T) {
+	files, err := filepath.Glob("testdata/dialogue/*.txt")
+	require.NoError(t, err)
+	var all strings.Builder
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		all.Write(b)
+	}
+	for _, code := range []int{
+		// not 211 and 251: there is no system status, and nothing is forwarded
+		214, 220, 221, 235, 250, 252, 334, 354, 421, 450, 451, 452, 454, 455,
+		500, 501, 502, 503, 504, 530, 535, 550, 551, 552, 553, 554, 555,
+	} {
+		require.Regexp(t, fmt.Sprintf(`(?m)^S\*?: %d`, code), all.String())
 	}
 }
 
@@ -124,7 +182,7 @@ func play(t *testing.T, addr, script string, box *fakeSink) {
 		kind, text, _ := strings.Cut(line, ":")
 		text = strings.TrimPrefix(text, " ")
 		switch {
-		case line == "" || line[0] == '#':
+		case line == "", line[0] == '#', kind == "WITH":
 		case kind == "C":
 			send(unescape(t, text) + "\r\n")
 		case kind == "RAW":
@@ -272,10 +330,13 @@ func TestEnvelope(t *testing.T) {
 	require.NoError(t, err)
 	_, _, err = r.ReadResponse(250)
 	require.NoError(t, err)
+	env := box.all()[0].env
+	require.NotEmpty(t, env.Transcript)
+	env.Transcript = ""
 	require.Equal(t, sink.Envelope{
 		From: "a@b.example", To: []string{`"x\"y"@d.example`}, Helo: "client.example", Remote: c.LocalAddr().String(),
 		User: "jane", SMTPUTF8: true, Body: "8BITMIME", Received: now, SessionID: "s1",
-	}, box.all()[0].env)
+	}, env)
 }
 
 func TestNewNamesTheOptionAtFault(t *testing.T) {
