@@ -17,7 +17,7 @@ const module = "invited"
 // layers lists every package by the layer it lives in. A package may import
 // only lower layers; siblings do not know each other.
 var layers = [][]string{
-	0: {"mail", "tokens", "templates", "server/problem", "server/audit", "mail/dkim", "mail/sink/rules", "mail/sink/scenario", "mail/sink/faults", "mail/sink/mime", "mail/sink/spool", "mail/sink/index"},
+	0: {"mail", "mail/relaytest", "tokens", "templates", "server/problem", "server/audit", "mail/dkim", "mail/sink/rules", "mail/sink/scenario", "mail/sink/faults", "mail/sink/mime", "mail/sink/spool", "mail/sink/index"},
 	1: {"server/directory", "server/web", "server/devca", "mail/compose", "mail/dsn", "mail/outbox", "mail/smtpout", "mail/sink"},
 	2: {"server/invite", "server/tenant", "server/session", "mail/sink/smtpd", "mail/sink/engine", "mail/sink/imapd", "mail/sink/pop3d"},
 	3: {

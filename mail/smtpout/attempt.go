@@ -16,6 +16,11 @@ var errGone = errors.New("the relay closed the connection")
 var (
 	errNoTLS  = errors.New("the relay does not offer STARTTLS, and the mail is not to travel in clear")
 	errNoAuth = errors.New("the relay offers neither AUTH PLAIN nor AUTH LOGIN")
+
+	errNoOAuth      = errors.New("the relay does not offer AUTH XOAUTH2, which a token needs")
+	errNoToken      = errors.New("there is no access token for the relay")
+	errNoRequireTLS = errors.New("the relay does not offer REQUIRETLS, and the mail is to travel encrypted on all of its way")
+	errTooFast      = errors.New("the relay is sent as many mails as it may be")
 )
 
 // failure is the attempt that ended at stage for want of a reply.

@@ -4,16 +4,12 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/emersion/go-sasl"
 
 	"invited/mail"
 )
@@ -46,7 +42,7 @@ type conn struct {
 
 // caps is what the relay offered in its reply to EHLO.
 type caps struct {
-	pipelining, chunking, eightBit, utf8, startTLS bool
+	pipelining, chunking, eightBit, utf8, startTLS, requireTLS bool
 
 	size bool  // takes the SIZE parameter (RFC 1870)
 	max  int64 // largest message; 0 means no limit was named
@@ -73,6 +69,8 @@ func parseCaps(text string) caps {
 			c.utf8 = true
 		case "STARTTLS":
 			c.startTLS = true
+		case "REQUIRETLS":
+			c.requireTLS = true
 		case "SIZE":
 			c.size = true
 			if len(f) > 1 {
@@ -224,6 +222,9 @@ func (c *conn) open() (mail.Attempt, bool) {
 			return a, false
 		}
 	}
+	if p.opts.RequireTLS && !c.caps.requireTLS {
+		return failure(mail.StageTLS, errNoRequireTLS), false
+	}
 	if p.relay.user != "" {
 		return c.auth()
 	}
@@ -314,48 +315,4 @@ func (c *conn) handshake() error {
 	c.nc, c.tls = t, true
 	c.r.br.Reset(t)
 	return nil
-}
-
-// auth presents the credentials of the relay URL (RFC 4954).
-func (c *conn) auth() (mail.Attempt, bool) {
-	if !c.tls {
-		return failure(mail.StageAuth, errors.New("the connection is in clear, credentials are not sent over it")), false
-	}
-	var client sasl.Client
-	line := "AUTH LOGIN"
-	switch {
-	case slices.Contains(c.caps.auth, sasl.Plain):
-		client = sasl.NewPlainClient("", c.pool.relay.user, c.pool.relay.pass)
-	case slices.Contains(c.caps.auth, sasl.Login):
-		client = sasl.NewLoginClient(c.pool.relay.user, c.pool.relay.pass)
-	default:
-		return failure(mail.StageAuth, errNoAuth), false
-	}
-	mech, initial, err := client.Start()
-	if err != nil {
-		return failure(mail.StageAuth, err), false
-	}
-	// LOGIN has no initial response in the only text that describes it; its
-	// challenges are worded differently by every server.
-	if mech == sasl.Plain {
-		line = "AUTH PLAIN " + base64.StdEncoding.EncodeToString(initial)
-	}
-	for step := 0; ; step++ {
-		r, err := c.command(line, c.pool.opts.Timeouts.Hello)
-		switch {
-		case err != nil:
-			return failure(mail.StageAuth, err), false
-		case r.code == 235:
-			return mail.Attempt{}, true
-		case r.code != 334 || mech == sasl.Plain || step > 1:
-			return refusal(mail.StageAuth, r), false
-		}
-		response := initial
-		if step == 1 {
-			if response, err = client.Next([]byte("Password:")); err != nil {
-				return failure(mail.StageAuth, err), false
-			}
-		}
-		line = base64.StdEncoding.EncodeToString(response)
-	}
 }

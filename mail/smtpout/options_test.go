@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"invited/mail"
+	"invited/mail/relaytest"
 	"invited/mail/smtpout"
 )
 
@@ -90,10 +91,10 @@ func TestNewPool(t *testing.T) {
 
 // TestClearTextOnlyOnLoopback checks the default of the STARTTLS policy.
 func TestClearTextOnlyOnLoopback(t *testing.T) {
-	f := (&fakeRelay{caps: []string{"SIZE"}}).start(t)
-	_, port, _ := net.SplitHostPort(f.addr)
+	f := (&relaytest.Relay{Caps: []string{"SIZE"}}).Start(t)
+	_, port, _ := net.SplitHostPort(f.Addr)
 	dial := func(ctx context.Context, n, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, n, f.addr)
+		return new(net.Dialer).DialContext(ctx, n, f.Addr)
 	}
 	for host, clear := range map[string]bool{"127.0.0.1": true, "localhost": true, "127.9.9.9": true, "[::1]": true, "relay.example": false, "localhost.example": false, "10.0.0.1": false} {
 		a := pool(t, smtpout.Options{Relay: "smtp://" + host + ":" + port, Dial: dial}).Send(t.Context(), message())

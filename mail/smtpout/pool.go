@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"invited/mail"
 )
 
@@ -17,6 +19,7 @@ type Pool struct {
 	opts      Options
 	relay     relay
 	tlsConfig *tls.Config
+	rate      *rate.Limiter // nil: none
 
 	noChunking atomic.Bool // the relay offers BDAT but does not know it
 	dialled    atomic.Int64

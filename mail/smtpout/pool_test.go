@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"invited/mail"
+	"invited/mail/relaytest"
 	"invited/mail/smtpout"
 )
 
@@ -49,17 +50,17 @@ func TestSendDelivers(t *testing.T) {
 	dialects["HELO only"] = nil
 	for name, caps := range dialects {
 		t.Run(name, func(t *testing.T) {
-			f := (&fakeRelay{caps: caps}).start(t)
+			f := (&relaytest.Relay{Caps: caps}).Start(t)
 			now := time.Unix(1_700_000_000, 0)
-			p := pool(t, smtpout.Options{Relay: f.url(), Hello: "mail.contoso.example", Now: func() time.Time { return now }})
+			p := pool(t, smtpout.Options{Relay: f.URL(), Hello: "mail.contoso.example", Now: func() time.Time { return now }})
 			for range 3 {
 				a := p.Send(t.Context(), message())
 				require.Equal(t, mail.Attempt{
-					At: now, Relay: f.addr, Stage: mail.StageDot, Code: 250, Enhanced: "2.0.0", Text: "Ok: queued as 7",
+					At: now, Relay: f.Addr, Stage: mail.StageDot, Code: 250, Enhanced: "2.0.0", Text: "Ok: queued as 7",
 				}, a)
 				require.True(t, a.OK())
 			}
-			conns, lines, mails := f.seen()
+			conns, lines, mails := f.Seen()
 			require.Equal(t, 1, conns, "the connection is kept")
 			require.Equal(t, "EHLO mail.contoso.example", lines[0])
 			require.NotContains(t, lines, "RSET", "a transaction that ended well needs none")
@@ -117,7 +118,7 @@ func TestEveryStageTimesEveryFault(t *testing.T) {
 				t.Run(fmt.Sprintf("%s relay %s at %s", dialect, ft.name, at.verb), func(t *testing.T) {
 					t.Parallel()
 					var once sync.Once
-					f := &fakeRelay{caps: caps, answer: func(conn int, verb string) (r string) {
+					f := &relaytest.Relay{Caps: caps, Answer: func(conn int, verb string) (r string) {
 						if verb == at.verb || verb == "HELO" && at.verb == "EHLO" {
 							if verb != "EHLO" || !strings.HasPrefix(ft.reply, "550") { // EHLO's refusal leads to HELO
 								once.Do(func() { r = ft.reply })
@@ -127,8 +128,8 @@ func TestEveryStageTimesEveryFault(t *testing.T) {
 						}
 						return r
 					}}
-					f.start(t)
-					o := smtpout.Options{Relay: f.url()}
+					f.Start(t)
+					o := smtpout.Options{Relay: f.URL()}
 					if ft.reply == "hang" {
 						at.limit(&o.Timeouts, 50*time.Millisecond)
 					}
@@ -231,19 +232,19 @@ func TestRefusalsDoNotCostTheConnection(t *testing.T) {
 	for dialect, caps := range dialects {
 		t.Run(dialect, func(t *testing.T) {
 			replies := []string{"550 5.1.1 no", "", "450 4.2.1 later", ""}
-			f := (&fakeRelay{caps: caps, answer: func(_ int, verb string) (r string) {
+			f := (&relaytest.Relay{Caps: caps, Answer: func(_ int, verb string) (r string) {
 				if verb == "RCPT" {
 					r, replies = replies[0], replies[1:]
 				}
 				return r
-			}}).start(t)
-			p := pool(t, smtpout.Options{Relay: f.url()})
+			}}).Start(t)
+			p := pool(t, smtpout.Options{Relay: f.URL()})
 			var codes []int
 			for range 4 {
 				codes = append(codes, p.Send(t.Context(), message()).Code)
 			}
 			require.Equal(t, []int{550, 250, 450, 250}, codes)
-			conns, lines, mails := f.seen()
+			conns, lines, mails := f.Seen()
 			require.Equal(t, 1, conns)
 			require.Len(t, mails, 2)
 			require.Equal(t, 2, strings.Count(strings.Join(lines, "\n"), "RSET"))
@@ -255,7 +256,7 @@ func TestRefusalsDoNotCostTheConnection(t *testing.T) {
 // recipient: it must not get the message.
 func TestTheRelayThatAsksForDataOfNobody(t *testing.T) {
 	first := true
-	f := (&fakeRelay{caps: dialects["pipelined"], answer: func(_ int, verb string) string {
+	f := (&relaytest.Relay{Caps: dialects["pipelined"], Answer: func(_ int, verb string) string {
 		switch {
 		case verb == "RCPT" && first:
 			return "550 5.1.1 no"
@@ -264,30 +265,30 @@ func TestTheRelayThatAsksForDataOfNobody(t *testing.T) {
 			return "354 go on all the same"
 		}
 		return ""
-	}}).start(t)
-	p := pool(t, smtpout.Options{Relay: f.url()})
+	}}).Start(t)
+	p := pool(t, smtpout.Options{Relay: f.URL()})
 	a := p.Send(t.Context(), message())
 	require.Equal(t, mail.StageRcpt, a.Stage)
 	require.Equal(t, 550, a.Code)
 	require.True(t, p.Send(t.Context(), message()).OK())
-	conns, _, mails := f.seen()
+	conns, _, mails := f.Seen()
 	require.Equal(t, 1, conns)
 	require.Len(t, mails, 1)
-	require.Equal(t, []string{""}, f.nobody)
+	require.Equal(t, []string{""}, f.ForNobody())
 }
 
 func TestContextEndsTheAttempt(t *testing.T) {
 	for dialect, caps := range dialects {
 		t.Run(dialect, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
-			f := (&fakeRelay{caps: caps, answer: func(_ int, verb string) string {
+			f := (&relaytest.Relay{Caps: caps, Answer: func(_ int, verb string) string {
 				if verb == "body" {
 					cancel()
 					return "hang"
 				}
 				return ""
-			}}).start(t)
-			p := pool(t, smtpout.Options{Relay: f.url()})
+			}}).Start(t)
+			p := pool(t, smtpout.Options{Relay: f.URL()})
 			a := p.Send(ctx, message())
 			if dialect != "chunked" { // there, the replies to MAIL and RCPT may not have been read yet
 				require.Equal(t, mail.StageDot, a.Stage)
@@ -298,14 +299,14 @@ func TestContextEndsTheAttempt(t *testing.T) {
 	}
 	t.Run("while waiting for a connection", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		f := (&fakeRelay{caps: dialects["lock-step"], answer: func(_ int, verb string) string {
+		f := (&relaytest.Relay{Caps: dialects["lock-step"], Answer: func(_ int, verb string) string {
 			if verb == "body" {
 				cancel()
 				return "hang"
 			}
 			return ""
-		}}).start(t)
-		p := pool(t, smtpout.Options{Relay: f.url(), Conns: 1})
+		}}).Start(t)
+		p := pool(t, smtpout.Options{Relay: f.URL(), Conns: 1})
 		first := make(chan mail.Attempt)
 		go func() { first <- p.Send(context.WithoutCancel(ctx), message()) }()
 		<-ctx.Done()
@@ -318,14 +319,14 @@ func TestContextEndsTheAttempt(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	release, arrived := make(chan struct{}), make(chan struct{})
-	f := (&fakeRelay{caps: dialects["chunked"], answer: func(_ int, verb string) string {
+	f := (&relaytest.Relay{Caps: dialects["chunked"], Answer: func(_ int, verb string) string {
 		if verb == "body" {
 			close(arrived)
 			<-release
 		}
 		return ""
-	}}).start(t)
-	p := pool(t, smtpout.Options{Relay: f.url()})
+	}}).Start(t)
+	p := pool(t, smtpout.Options{Relay: f.URL()})
 	result := make(chan mail.Attempt, 1)
 	go func() { result <- p.Send(t.Context(), message()) }()
 	<-arrived
@@ -339,13 +340,13 @@ func TestDrain(t *testing.T) {
 }
 
 func TestDrainGivesUp(t *testing.T) {
-	f := (&fakeRelay{caps: dialects["chunked"], answer: func(_ int, verb string) string {
+	f := (&relaytest.Relay{Caps: dialects["chunked"], Answer: func(_ int, verb string) string {
 		if verb == "body" {
 			return "hang"
 		}
 		return ""
-	}}).start(t)
-	p := pool(t, smtpout.Options{Relay: f.url()})
+	}}).Start(t)
+	p := pool(t, smtpout.Options{Relay: f.URL()})
 	result := make(chan mail.Attempt, 1)
 	go func() { result <- p.Send(t.Context(), message()) }()
 	require.Eventually(t, func() bool { return p.Stats().Open == 1 }, 5*time.Second, time.Millisecond)
@@ -375,9 +376,9 @@ func TestParametersOnlyWhenNeededAndOffered(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := (&fakeRelay{caps: tt.caps}).start(t)
-			a := pool(t, smtpout.Options{Relay: f.url()}).Send(t.Context(), tt.msg)
-			_, lines, _ := f.seen()
+			f := (&relaytest.Relay{Caps: tt.caps}).Start(t)
+			a := pool(t, smtpout.Options{Relay: f.URL()}).Send(t.Context(), tt.msg)
+			_, lines, _ := f.Seen()
 			if tt.mail == "" {
 				require.True(t, a.Permanent)
 				require.Len(t, lines, 1)
@@ -391,18 +392,18 @@ func TestParametersOnlyWhenNeededAndOffered(t *testing.T) {
 
 func TestTheRelayThatOffersBDATButDoesNotKnowIt(t *testing.T) {
 	chunks := 0
-	f := (&fakeRelay{caps: dialects["chunked"], answer: func(conn int, verb string) string {
+	f := (&relaytest.Relay{Caps: dialects["chunked"], Answer: func(conn int, verb string) string {
 		if verb == "body" && conn == 1 {
 			chunks++
 			return "502 5.5.1 Command not implemented"
 		}
 		return ""
-	}}).start(t)
-	p := pool(t, smtpout.Options{Relay: f.url()})
+	}}).Start(t)
+	p := pool(t, smtpout.Options{Relay: f.URL()})
 	for range 3 {
 		require.True(t, p.Send(t.Context(), message()).OK())
 	}
-	conns, _, mails := f.seen()
+	conns, _, mails := f.Seen()
 	require.Equal(t, 2, conns)
 	require.Len(t, mails, 3)
 	require.Equal(t, 1, chunks)

@@ -20,7 +20,7 @@ type relay struct {
 
 // parseRelay reads a relay URL. Its errors name the part at fault, never the
 // URL, which may hold a password.
-func parseRelay(raw string) (relay, error) {
+func parseRelay(raw string, token bool) (relay, error) {
 	if raw == "" {
 		return relay{}, errors.New("smtpout: Options.Relay is empty")
 	}
@@ -47,7 +47,10 @@ func parseRelay(raw string) (relay, error) {
 	if u.User != nil {
 		r.user = u.User.Username()
 		r.pass, _ = u.User.Password()
-		if r.user == "" || r.pass == "" {
+		switch {
+		case token && (r.user == "" || r.pass != ""):
+			return relay{}, errors.New("smtpout: Options.Token is set, so Options.Relay has to have a user and no password")
+		case !token && (r.user == "" || r.pass == ""):
 			return relay{}, errors.New("smtpout: Options.Relay has a user or a password, but not both")
 		}
 		if !r.tls {
@@ -56,6 +59,9 @@ func parseRelay(raw string) (relay, error) {
 	}
 	if u.Port() != "" {
 		port = u.Port()
+	}
+	if token && r.user == "" {
+		return relay{}, errors.New("smtpout: Options.Token is set, so Options.Relay has to have a user")
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 		return relay{}, fmt.Errorf("smtpout: Options.Relay has port %s, which is not between 1 and 65535", port)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"invited/mail"
+	"invited/mail/relaytest"
 	"invited/mail/smtpout"
 )
 
@@ -34,43 +35,43 @@ func TestTheKeptConnectionThatIsGone(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			n := 0
-			f := (&fakeRelay{caps: tt.caps, answer: func(conn int, verb string) string {
+			f := (&relaytest.Relay{Caps: tt.caps, Answer: func(conn int, verb string) string {
 				if verb == "MAIL" && conn == 1 {
 					if n++; n == 2 {
 						return tt.first
 					}
 				}
 				return ""
-			}}).start(t)
-			p := pool(t, smtpout.Options{Relay: f.url(), Conns: 1})
+			}}).Start(t)
+			p := pool(t, smtpout.Options{Relay: f.URL(), Conns: 1})
 			require.True(t, p.Send(t.Context(), message()).OK())
 			a := p.Send(t.Context(), message())
 			require.Equal(t, tt.result, a.OK(), "%+v", a)
 			require.Equal(t, !tt.result, a.Ambiguous)
-			conns, _, _ := f.seen()
+			conns, _, _ := f.Seen()
 			require.Equal(t, tt.conns, conns)
 			require.Equal(t, int64(tt.conns-1), p.Stats().Restarts)
 		})
 	}
 
 	t.Run("a new connection that is closed is not tried again", func(t *testing.T) {
-		f := (&fakeRelay{caps: dialects["pipelined"], answer: func(_ int, verb string) string {
+		f := (&relaytest.Relay{Caps: dialects["pipelined"], Answer: func(_ int, verb string) string {
 			if verb == "MAIL" {
 				return "421 4.7.0 Too busy"
 			}
 			return ""
-		}}).start(t)
-		a := pool(t, smtpout.Options{Relay: f.url()}).Send(t.Context(), message())
+		}}).Start(t)
+		a := pool(t, smtpout.Options{Relay: f.URL()}).Send(t.Context(), message())
 		require.Equal(t, 421, a.Code)
-		conns, _, _ := f.seen()
+		conns, _, _ := f.Seen()
 		require.Equal(t, 1, conns)
 	})
 
 	t.Run("closed while idle is noticed before the message goes out", func(t *testing.T) {
 		var server net.Conn
 		ready := make(chan struct{})
-		f := (&fakeRelay{caps: dialects["chunked"]}).start(t)
-		p := pool(t, smtpout.Options{Relay: f.url(), Conns: 1, Dial: func(ctx context.Context, n, a string) (net.Conn, error) {
+		f := (&relaytest.Relay{Caps: dialects["chunked"]}).Start(t)
+		p := pool(t, smtpout.Options{Relay: f.URL(), Conns: 1, Dial: func(ctx context.Context, n, a string) (net.Conn, error) {
 			nc, err := new(net.Dialer).DialContext(ctx, n, a)
 			if server == nil && err == nil {
 				server = nc
@@ -91,14 +92,14 @@ func TestTheKeptConnectionThatIsGone(t *testing.T) {
 // connection is gone, and that idle connections are closed.
 func TestIdleProbeWithoutSocket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fakeRelay{caps: dialects["pipelined"], done: make(chan struct{})}
-		defer close(f.done)
+		f := &relaytest.Relay{Caps: dialects["pipelined"], Done: make(chan struct{})}
+		defer close(f.Done)
 		var servers []net.Conn
 		p := pool(t, smtpout.Options{Relay: "smtp://127.0.0.1", Idle: 10 * time.Second, Dial: func(context.Context, string, string) (net.Conn, error) {
 			ours, theirs := net.Pipe()
 			servers = append(servers, theirs)
 			n := len(servers)
-			go f.serve(theirs, n)
+			go f.Serve(theirs, n)
 			return ours, nil
 		}})
 		require.True(t, p.Send(t.Context(), message()).OK())
@@ -115,7 +116,7 @@ func TestIdleProbeWithoutSocket(t *testing.T) {
 		require.Equal(t, smtpout.Stats{Open: 1, Idle: 1, Dialled: 2}, p.Stats())
 		time.Sleep(11 * time.Second)
 		require.Equal(t, smtpout.Stats{Dialled: 2}, p.Stats())
-		_, lines, _ := f.seen()
+		_, lines, _ := f.Seen()
 		require.Equal(t, "QUIT", lines[len(lines)-1])
 	})
 }
@@ -137,7 +138,7 @@ func (c countingConn) Write(b []byte) (int, error) {
 func TestQueueBehindAnotherMessage(t *testing.T) {
 	release := make(chan struct{})
 	n := 0
-	f := (&fakeRelay{caps: dialects["chunked"], answer: func(_ int, verb string) string {
+	f := (&relaytest.Relay{Caps: dialects["chunked"], Answer: func(_ int, verb string) string {
 		if verb == "body" {
 			if n++; n == 1 {
 				<-release
@@ -145,9 +146,9 @@ func TestQueueBehindAnotherMessage(t *testing.T) {
 			}
 		}
 		return ""
-	}}).start(t)
+	}}).Start(t)
 	var written atomic.Int64
-	p := pool(t, smtpout.Options{Relay: f.url(), Conns: 1, Depth: 3, Dial: func(ctx context.Context, n, a string) (net.Conn, error) {
+	p := pool(t, smtpout.Options{Relay: f.URL(), Conns: 1, Depth: 3, Dial: func(ctx context.Context, n, a string) (net.Conn, error) {
 		nc, err := new(net.Dialer).DialContext(ctx, n, a)
 		return countingConn{nc, &written}, err
 	}})
@@ -158,7 +159,7 @@ func TestQueueBehindAnotherMessage(t *testing.T) {
 	require.Eventually(t, func() bool { return written.Load() == 3 }, 5*time.Second, time.Millisecond)
 	close(release)
 	require.ElementsMatch(t, []int{550, 250, 250, 250}, []int{<-codes, <-codes, <-codes, <-codes})
-	conns, lines, mails := f.seen()
+	conns, lines, mails := f.Seen()
 	require.Equal(t, 1, conns)
 	require.Len(t, mails, 3)
 	require.GreaterOrEqual(t, strings.Count(strings.Join(lines, "\n"), "RSET"), 2, "whoever writes before the outcome is known resets")
@@ -179,15 +180,15 @@ func TestNeighboursOfAFailure(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			release := make(chan struct{})
-			f := (&fakeRelay{caps: dialects["chunked"], answer: func(conn int, verb string) string {
+			f := (&relaytest.Relay{Caps: dialects["chunked"], Answer: func(conn int, verb string) string {
 				if verb == "body" && conn == 1 {
 					<-release
 					return tt.reply
 				}
 				return ""
-			}}).start(t)
+			}}).Start(t)
 			var written atomic.Int64
-			p := pool(t, smtpout.Options{Relay: f.url(), Conns: 1, Depth: 3, Dial: func(ctx context.Context, n, a string) (net.Conn, error) {
+			p := pool(t, smtpout.Options{Relay: f.URL(), Conns: 1, Depth: 3, Dial: func(ctx context.Context, n, a string) (net.Conn, error) {
 				nc, err := new(net.Dialer).DialContext(ctx, n, a)
 				return countingConn{nc, &written}, err
 			}})
@@ -208,27 +209,27 @@ func TestNeighboursOfAFailure(t *testing.T) {
 			}
 			require.ElementsMatch(t, tt.codes, codes)
 			require.Equal(t, tt.ambiguous, ambiguous)
-			conns, _, _ := f.seen()
+			conns, _, _ := f.Seen()
 			require.GreaterOrEqual(t, conns, tt.conns)
 		})
 	}
 }
 
 func TestMaxMailsPerConnection(t *testing.T) {
-	f := (&fakeRelay{caps: dialects["chunked"]}).start(t)
-	p := pool(t, smtpout.Options{Relay: f.url(), MaxMails: 2})
+	f := (&relaytest.Relay{Caps: dialects["chunked"]}).Start(t)
+	p := pool(t, smtpout.Options{Relay: f.URL(), MaxMails: 2})
 	for range 5 {
 		require.True(t, p.Send(t.Context(), message()).OK())
 	}
-	conns, _, _ := f.seen()
+	conns, _, _ := f.Seen()
 	require.Equal(t, 3, conns)
 }
 
 func TestNotMoreConnectionsThanAllowed(t *testing.T) {
 	for dialect, caps := range dialects {
 		t.Run(dialect, func(t *testing.T) {
-			f := (&fakeRelay{caps: caps}).start(t)
-			p := pool(t, smtpout.Options{Relay: f.url(), Conns: 3, Depth: 2})
+			f := (&relaytest.Relay{Caps: caps}).Start(t)
+			p := pool(t, smtpout.Options{Relay: f.URL(), Conns: 3, Depth: 2})
 			var all sync.WaitGroup
 			failed := make(chan mail.Attempt, 200)
 			for range 200 {
@@ -240,7 +241,7 @@ func TestNotMoreConnectionsThanAllowed(t *testing.T) {
 			}
 			all.Wait()
 			require.Empty(t, failed)
-			conns, _, mails := f.seen()
+			conns, _, mails := f.Seen()
 			require.LessOrEqual(t, conns, 3)
 			require.Equal(t, 200, len(mails))
 		})

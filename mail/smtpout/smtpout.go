@@ -21,8 +21,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"invited/mail"
 )
@@ -30,8 +33,8 @@ import (
 // Options configures a [Pool].
 type Options struct {
 	// Relay is required: smtp://host[:port] or smtps://host[:port], with
-	// user:password@ before the host if the relay wants AUTH. The ports
-	// default to 25, 587 with a user, and 465.
+	// user:password@ before the host if the relay wants AUTH, or user@ with
+	// a Token. The ports default to 25, 587 with a user, and 465.
 	Relay string
 
 	Hello      string      // our name in EHLO; empty means the address literal of our end
@@ -39,10 +42,21 @@ type Options struct {
 	TLS        *tls.Config // root certificates and the like; nil means the system's
 	NoChunking bool        // use DATA even if the relay offers BDAT
 
+	// Token returns a fresh OAuth 2 access token of the relay's user, who then
+	// needs no password: AUTH XOAUTH2 is used. It is asked once for each
+	// connection. Nil means AUTH PLAIN or LOGIN with the password.
+	Token func(ctx context.Context) (string, error)
+
+	// RequireTLS asks for REQUIRETLS (RFC 8689) with every mail: it is to
+	// travel encrypted on all of its way, or not at all. A relay that does not
+	// offer it gets no mail.
+	RequireTLS bool
+
 	Conns    int           // most connections; 0 means 8
 	Depth    int           // most messages in flight on one connection; 0 means 4
 	MaxMails int           // messages until a connection is replaced; 0 means 1,000
 	Idle     time.Duration // until an unused connection is closed; 0 means 15 s
+	Rate     float64       // most mails a second; 0 means as fast as they come
 	Timeouts Timeouts      // per stage
 
 	// Dial opens a connection; nil means a [net.Dialer].
@@ -95,7 +109,7 @@ func (t Timeouts) withDefaults() Timeouts {
 // NewPool returns a pool that has not connected yet, or an error that names
 // the option at fault. The error never repeats the relay's credentials.
 func NewPool(o Options) (*Pool, error) {
-	r, err := parseRelay(o.Relay)
+	r, err := parseRelay(o.Relay, o.Token != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -122,15 +136,22 @@ func NewPool(o Options) (*Pool, error) {
 	}
 	if o.StartTLS == StartTLSDefault {
 		o.StartTLS = StartTLSRequired
-		if r.loopback() && r.user == "" {
+		if r.loopback() && r.user == "" && !o.RequireTLS {
 			o.StartTLS = StartTLSNever
 		}
 	}
 	if r.user != "" && !r.tls && o.StartTLS == StartTLSNever {
 		return nil, errors.New("smtpout: Options.StartTLS is never, but Options.Relay has credentials, which are not sent in clear")
 	}
+	if o.RequireTLS && !r.tls && o.StartTLS == StartTLSNever {
+		return nil, errors.New("smtpout: Options.RequireTLS is set, but the connection to Options.Relay is in clear")
+	}
 	o.Timeouts = o.Timeouts.withDefaults()
-	return &Pool{opts: o, relay: r, tlsConfig: tlsConfig(o.TLS, r.host), open: map[*conn]struct{}{}}, nil
+	p := &Pool{opts: o, relay: r, tlsConfig: tlsConfig(o.TLS, r.host), open: map[*conn]struct{}{}}
+	if o.Rate > 0 {
+		p.rate = rate.NewLimiter(rate.Limit(o.Rate), int(math.Ceil(o.Rate)))
+	}
+	return p, nil
 }
 
 // check refuses values that have no meaning.
@@ -139,6 +160,9 @@ func (o Options) check() error {
 		if n < 0 {
 			return fmt.Errorf("smtpout: Options.%s is negative", name)
 		}
+	}
+	if o.Rate < 0 || math.IsNaN(o.Rate) || math.IsInf(o.Rate, 0) {
+		return errors.New("smtpout: Options.Rate is negative or not a number")
 	}
 	t := o.Timeouts
 	for _, d := range []time.Duration{o.Idle, t.Connect, t.Greeting, t.Hello, t.Mail, t.Rcpt, t.Data, t.Body, t.Dot} {
@@ -181,6 +205,11 @@ func (p *Pool) send(ctx context.Context, m mail.Message) mail.Attempt {
 	l, err := newLetter(m)
 	if err != nil {
 		return mail.Attempt{Stage: mail.StageMail, Enhanced: "5.1.3", Text: err.Error(), Permanent: true}
+	}
+	if p.rate != nil {
+		if err := p.rate.Wait(ctx); err != nil {
+			return failure(mail.StageConnect, errTooFast)
+		}
 	}
 	c, a := p.get(ctx, time.Time{})
 	if c == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"invited/mail"
+	"invited/mail/relaytest"
 	"invited/mail/smtpout"
 )
 
@@ -62,19 +63,19 @@ func TestTLSAndCredentials(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := &fakeRelay{caps: tt.caps, smtps: tt.smtps, tls: server, answer: func(_ int, verb string) string { return tt.answer[verb] }}
+			f := &relaytest.Relay{Caps: tt.caps, Implicit: tt.smtps, TLS: server, Answer: func(_ int, verb string) string { return tt.answer[verb] }}
 			if tt.caps == nil {
-				f.caps = []string{"SIZE"}
+				f.Caps = []string{"SIZE"}
 			}
 			if tt.server != nil {
-				f.tls = tt.server
+				f.TLS = tt.server
 			}
-			f.start(t)
+			f.Start(t)
 			client := trusting
 			if tt.client != nil {
 				client = tt.client
 			}
-			p := pool(t, smtpout.Options{Relay: strings.Replace(f.url(), "://", "://"+tt.user, 1), TLS: client, StartTLS: tt.policy})
+			p := pool(t, smtpout.Options{Relay: strings.Replace(f.URL(), "://", "://"+tt.user, 1), TLS: client, StartTLS: tt.policy})
 			a := p.Send(t.Context(), message())
 			require.Equal(t, tt.stage, a.Stage, "%+v", a)
 			require.Equal(t, tt.code, a.Code, "%+v", a)
@@ -82,7 +83,7 @@ func TestTLSAndCredentials(t *testing.T) {
 			require.False(t, a.Permanent)
 			require.NotContains(t, fmt.Sprintf("%+v", a), "secret")
 			require.NotContains(t, fmt.Sprintf("%+v", a), "wrong@")
-			_, lines, mails := f.seen()
+			_, lines, mails := f.Seen()
 			if tt.stage != mail.StageDot {
 				require.Empty(t, mails)
 			}
@@ -95,11 +96,11 @@ func TestTLSAndCredentials(t *testing.T) {
 
 func TestRefusedCredentialsAreNotInsistedOn(t *testing.T) {
 	server, roots := certificate(t)
-	f := (&fakeRelay{caps: []string{"AUTH PLAIN"}, smtps: true, tls: server}).start(t)
-	p := pool(t, smtpout.Options{Relay: strings.Replace(f.url(), "://", "://jane:wrong@", 1), TLS: &tls.Config{RootCAs: roots}})
+	f := (&relaytest.Relay{Caps: []string{"AUTH PLAIN"}, Implicit: true, TLS: server}).Start(t)
+	p := pool(t, smtpout.Options{Relay: strings.Replace(f.URL(), "://", "://jane:wrong@", 1), TLS: &tls.Config{RootCAs: roots}})
 	for range 50 {
 		require.Equal(t, 535, p.Send(t.Context(), message()).Code)
 	}
-	conns, _, _ := f.seen()
+	conns, _, _ := f.Seen()
 	require.Equal(t, 1, conns)
 }

@@ -102,6 +102,9 @@ func (c *conn) mailLine(b []byte, t *trip) []byte {
 	if t.utf8 {
 		b = append(b, " SMTPUTF8"...)
 	}
+	if c.pool.opts.RequireTLS {
+		b = append(b, " REQUIRETLS"...)
+	}
 	return append(b, crlf...)
 }
 

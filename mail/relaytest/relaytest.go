@@ -1,10 +1,17 @@
-package smtpout_test
+// Package relaytest is an SMTP server for tests of delivery: it does at each
+// stage of the dialogue what a test wants, from a refusal to a reset.
+//
+// It is no sink: it keeps what it was sent in memory and forgets it with the
+// test. Programs do not use it.
+package relaytest
 
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/base64"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,33 +20,37 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fakeRelay is an SMTP server that does what a test wants at each stage and
+// Relay is an SMTP server that does what a test wants at each stage and
 // notes what it was sent. It reads strictly: CRLF ends lines, CRLF.CRLF data.
-type fakeRelay struct {
-	caps  []string // after the first line of the reply to EHLO; nil: HELO only
-	tls   *tls.Config
-	smtps bool
+// Its fields are set before Start.
+type Relay struct {
+	Caps     []string    // after the first line of the reply to EHLO; nil: HELO only
+	TLS      *tls.Config // for STARTTLS, or from the first byte if Implicit
+	Implicit bool
 
-	// answer returns the reply to a command or stage ("greeting", "EHLO",
-	// "MAIL", "body"…) of the nth connection, from 1; empty for the usual
-	// one. The words hang, reset and fin are done instead of said.
-	answer func(conn int, verb string) string
+	// Answer returns the reply to a command or stage ("greeting", "TLS",
+	// "EHLO", "MAIL", "body"…) of the nth connection, from 1; empty for the
+	// usual one. The words hang, reset and fin are done instead of said. Nil
+	// means that all goes well.
+	Answer func(conn int, verb string) string
+
+	Addr string        // set by Start
+	Done chan struct{} // closed when the relay is to stop; set by Start
 
 	mu     sync.Mutex
 	conns  int
 	lines  []string // all commands, in order of arrival
+	tried  []string // bodies that came whole, whatever they were answered
 	mails  []string // bodies that were answered with 2xx
 	nobody []string // bodies that came although no recipient had been accepted
-	done   chan struct{}
-	addr   string
 }
 
-// start listens on a loopback port until the test ends.
-func (f *fakeRelay) start(t testing.TB) *fakeRelay {
+// Start listens on a loopback port until the test ends.
+func (f *Relay) Start(t testing.TB) *Relay {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	f.addr, f.done = l.Addr().String(), make(chan struct{})
+	f.Addr, f.Done = l.Addr().String(), make(chan struct{})
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -53,35 +64,52 @@ func (f *fakeRelay) start(t testing.TB) *fakeRelay {
 			f.mu.Unlock()
 			all.Go(func() {
 				defer nc.Close()
-				f.serve(nc, n)
+				f.Serve(nc, n)
 			})
 		}
 	})
 	t.Cleanup(func() {
-		close(f.done)
+		close(f.Done)
 		_ = l.Close()
 		all.Wait()
 	})
 	return f
 }
 
-// url is the relay's address as an option.
-func (f *fakeRelay) url() string {
-	if f.smtps {
-		return "smtps://" + f.addr
+// URL is the relay's address as an option of whoever delivers.
+func (f *Relay) URL() string {
+	if f.Implicit {
+		return "smtps://" + f.Addr
 	}
-	return "smtp://" + f.addr
+	return "smtp://" + f.Addr
 }
 
-func (f *fakeRelay) seen() (conns int, lines, mails []string) {
+// Seen returns how many connections came, all commands in order of arrival, and
+// the bodies that were answered with 2xx.
+func (f *Relay) Seen() (conns int, lines, mails []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.conns, append([]string(nil), f.lines...), append([]string(nil), f.mails...)
+	return f.conns, slices.Clone(f.lines), slices.Clone(f.mails)
 }
 
-// session is one connection of a fakeRelay.
+// Tried returns the bodies that came whole, whatever they were answered.
+func (f *Relay) Tried() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.tried)
+}
+
+// ForNobody returns the bodies that came although no recipient had been
+// accepted.
+func (f *Relay) ForNobody() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.nobody)
+}
+
+// session is one connection of a Relay.
 type session struct {
-	f    *fakeRelay
+	f    *Relay
 	nc   net.Conn
 	br   *bufio.Reader
 	conn int
@@ -93,8 +121,8 @@ type session struct {
 func (s *session) say(verb, usual string) byte { return s.do(s.choose(verb, usual)) }
 
 func (s *session) choose(verb, usual string) string {
-	if s.f.answer != nil {
-		if a := s.f.answer(s.conn, verb); a != "" {
+	if s.f.Answer != nil {
+		if a := s.f.Answer(s.conn, verb); a != "" {
 			return a
 		}
 	}
@@ -105,7 +133,7 @@ func (s *session) do(r string) byte {
 	switch r {
 	case "hang":
 		go func() { // the client's end of the connection ends it
-			<-s.f.done
+			<-s.f.Done
 			_ = s.nc.Close()
 		}()
 		_, _ = io.Copy(io.Discard, s.br)
@@ -126,9 +154,11 @@ func (s *session) do(r string) byte {
 	return r[0]
 }
 
-func (f *fakeRelay) serve(nc net.Conn, n int) {
+// Serve serves one connection, the nth, until it ends. Start calls it; tests
+// that bring a connection of their own may, once Done is set.
+func (f *Relay) Serve(nc net.Conn, n int) {
 	s := &session{f: f, nc: nc, br: bufio.NewReader(nc), conn: n}
-	if f.smtps {
+	if f.Implicit {
 		s.upgrade()
 	}
 	s.say("greeting", "220 relay.example ESMTP")
@@ -179,11 +209,11 @@ func (f *fakeRelay) serve(nc net.Conn, n int) {
 }
 
 func (s *session) ehlo() {
-	if s.f.caps == nil {
+	if s.f.Caps == nil {
 		s.say("EHLO", "502 5.5.1 What?")
 		return
 	}
-	lines := append([]string{"relay.example"}, s.f.caps...)
+	lines := append([]string{"relay.example"}, s.f.Caps...)
 	for i := range lines {
 		sep := "-"
 		if i == len(lines)-1 {
@@ -195,7 +225,12 @@ func (s *session) ehlo() {
 }
 
 func (s *session) upgrade() {
-	t := tls.Server(s.nc, s.f.tls)
+	if r := s.choose("TLS", ""); r != "" {
+		s.do(r)
+		s.over = true
+		return
+	}
+	t := tls.Server(s.nc, s.f.TLS)
 	if t.Handshake() != nil {
 		s.over = true
 		return
@@ -204,15 +239,17 @@ func (s *session) upgrade() {
 	s.br.Reset(t)
 }
 
-// auth knows jane and her password, "secret word".
+// auth knows jane, her password, "secret word", and her token, "fresh".
 func (s *session) auth(arg string) {
-	ok := arg == "PLAIN AGphbmUAc2VjcmV0IHdvcmQ="
-	if arg == "LOGIN" {
-		ok = true
-		for _, step := range [][2]string{{"334 VXNlcm5hbWU6", "amFuZQ=="}, {"334 cGFzc3dvcmQ/", "c2VjcmV0IHdvcmQ="}} {
-			s.say("challenge", step[0])
-			line, err := s.br.ReadString('\n')
-			ok = ok && err == nil && line == step[1]+"\r\n"
+	ok := false
+	switch mech, initial, _ := strings.Cut(arg, " "); mech {
+	case "PLAIN":
+		ok = initial == encode("\x00jane\x00secret word")
+	case "LOGIN":
+		ok = s.challenge(encode("Username:"), encode("jane")) && s.challenge(encode("password?"), encode("secret word"))
+	case "XOAUTH2":
+		if ok = initial == encode("user=jane\x01auth=Bearer fresh\x01\x01"); !ok {
+			s.challenge(encode(`{"status":"401"}`), "") // whose answer is empty, before the refusal
 		}
 	}
 	if ok {
@@ -221,6 +258,15 @@ func (s *session) auth(arg string) {
 	}
 	s.say("AUTH", "535 5.7.8 Credentials invalid")
 }
+
+// challenge reports whether the answer to a challenge is the wanted one.
+func (s *session) challenge(text, want string) bool {
+	s.say("challenge", "334 "+text)
+	line, err := s.br.ReadString('\n')
+	return err == nil && line == want+"\r\n"
+}
+
+func encode(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 
 func (s *session) data(rcpt bool) {
 	usual := "354 Go on"
@@ -270,10 +316,11 @@ func (s *session) bdat(arg string, rcpt bool) {
 // body notes a message that is going to be accepted, and answers its end.
 func (s *session) body(text string) {
 	r := s.choose("body", "250 2.0.0 Ok: queued as 7")
+	s.f.mu.Lock()
+	s.f.tried = append(s.f.tried, text)
 	if r[0] == '2' {
-		s.f.mu.Lock()
 		s.f.mails = append(s.f.mails, text)
-		s.f.mu.Unlock()
 	}
+	s.f.mu.Unlock()
 	s.do(r)
 }
