@@ -51,16 +51,14 @@ type Renumbered struct{ From, To uint32 }
 
 const seen = `\Seen`
 
-// Settle waits until what was received before the call is listed, as all reads
+// Settle waits until what was received before the call is listed, as most reads
 // do. In a burst, when much is still to be indexed, it does not wait.
 func (s *Sink) Settle(ctx context.Context) error { return s.settle(ctx) }
 
 // Entries lists a folder of a recipient, ascending by number. A recipient
-// without mail has empty folders.
+// without mail has empty folders. It does not wait for what is still to be
+// indexed, because it is asked after each event; see [Sink.Settle].
 func (s *Sink) Entries(ctx context.Context, recipient string, folder Folder) (Listing, error) {
-	if err := s.settle(ctx); err != nil {
-		return Listing{}, err
-	}
 	l, err := s.index.Entries(ctx, Key(recipient), folder == Junk)
 	return Listing{Validity: l.Validity, Next: l.Next, Entries: entries(l.Entries)}, err
 }

@@ -62,6 +62,8 @@ type Server struct {
 	ctx    context.Context // of everything asked of the sink
 	cancel context.CancelFunc
 
+	looking sync.Mutex // held by the one idle session that compares its folder
+
 	mu       sync.Mutex
 	draining bool
 	gates    map[*gate]struct{}

@@ -216,6 +216,9 @@ func (s *session) Status(mailbox string, _ *imap.StatusOptions) (*imap.StatusDat
 	if err != nil {
 		return nil, err
 	}
+	if err := s.srv.opts.Sink.Settle(s.srv.ctx); err != nil {
+		return nil, err
+	}
 	l, err := s.srv.opts.Sink.Entries(s.srv.ctx, s.account, folder)
 	if err != nil {
 		return nil, err
@@ -317,5 +320,5 @@ func (s *session) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 		}
 		return nil
 	}
-	return s.view.idle(s.srv.ctx, w, stop)
+	return s.view.idle(s.srv.ctx, w, stop, &s.srv.looking)
 }

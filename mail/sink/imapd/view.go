@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -36,8 +37,8 @@ type view struct {
 	items    []*item // ascending by UID
 	listing  sink.Listing
 	keywords []string // that the client was told of, sorted
+	told     int      // of how many items the client knows
 	found    imap.UIDSet
-	took     time.Duration // the last refresh
 }
 
 func (s *session) newView(folder sink.Folder, readOnly bool) (*view, error) {
@@ -46,11 +47,15 @@ func (s *session) newView(folder sink.Folder, readOnly bool) (*view, error) {
 		sink:  s.srv.opts.Sink, hub: s.srv.hub, account: s.account, folder: folder, readOnly: readOnly,
 	}
 	v.hub.add(v.watch) // before looking: what changes meanwhile is looked at again
-	if err := v.refresh(s.srv.ctx); err != nil {
+	err := v.sink.Settle(s.srv.ctx)
+	if err == nil {
+		err = v.refresh(s.srv.ctx)
+	}
+	if err != nil {
 		v.close()
 		return nil, err
 	}
-	v.keywords = v.used()
+	v.keywords, v.told = v.used(), len(v.items)
 	return v, nil
 }
 
@@ -59,7 +64,6 @@ func (v *view) close() { v.hub.remove(v.watch) }
 // refresh compares the picture with the folder. What is new is appended: its
 // numbers are higher than all before.
 func (v *view) refresh(ctx context.Context) error {
-	begin := time.Now()
 	v.watch.dirty.Store(false)
 	l, err := v.sink.Entries(ctx, v.account, v.folder)
 	if err != nil {
@@ -89,7 +93,6 @@ func (v *view) refresh(ctx context.Context) error {
 		ids[e.ID] = struct{}{}
 	}
 	v.watch.show(ids)
-	v.took = time.Since(begin)
 	return nil
 }
 
@@ -120,36 +123,40 @@ func (v *view) flags() []imap.Flag {
 	return out
 }
 
-// poll tells the client what changed.
+// poll tells the client what changed, with everything that was received and done
+// before.
 func (v *view) poll(ctx context.Context, w *imapserver.UpdateWriter, expunge bool) error {
 	if err := v.sink.Settle(ctx); err != nil {
 		return err
 	}
 	v.hub.sync()
-	before := len(v.items)
 	if v.watch.dirty.Load() {
 		if err := v.refresh(ctx); err != nil {
 			return err
 		}
 	}
+	return v.tell(w, expunge)
+}
+
+// tell says how the picture differs from what the client was told.
+func (v *view) tell(w *imapserver.UpdateWriter, expunge bool) error {
 	if expunge {
-		gone := v.take(func(it *item) bool { return it.gone })
-		before -= len(gone)
-		for _, seq := range gone {
+		for _, seq := range v.take(func(it *item) bool { return it.gone }) {
 			if err := w.WriteExpunge(seq); err != nil {
 				return err
 			}
 		}
 	}
-	if len(v.items) != before {
-		if err := w.WriteNumMessages(uint32(len(v.items))); err != nil {
+	if len(v.items) != v.told {
+		v.told = len(v.items)
+		if err := w.WriteNumMessages(uint32(v.told)); err != nil {
 			return err
 		}
 	}
-	return v.pollFlags(w)
+	return v.tellFlags(w)
 }
 
-func (v *view) pollFlags(w *imapserver.UpdateWriter) error {
+func (v *view) tellFlags(w *imapserver.UpdateWriter) error {
 	for _, it := range v.items {
 		for _, f := range it.Flags {
 			if it.tell && !strings.HasPrefix(f, `\`) && !slices.Contains(v.keywords, f) {
@@ -176,34 +183,47 @@ func (v *view) pollFlags(w *imapserver.UpdateWriter) error {
 }
 
 // take removes items and returns the sequence numbers to say that with, last
-// one first.
+// one first. Those that the client never heard of need no saying.
 func (v *view) take(which func(*item) bool) []uint32 {
 	var seqs []uint32
 	for i := len(v.items) - 1; i >= 0; i-- {
-		if which(v.items[i]) {
+		if which(v.items[i]) && i < v.told {
 			seqs = append(seqs, uint32(i+1))
 		}
 	}
-	if len(seqs) > 0 {
-		v.items = slices.DeleteFunc(v.items, which)
-	}
+	v.told -= len(seqs)
+	v.items = slices.DeleteFunc(v.items, which)
 	return seqs
 }
 
-// idle tells the client what changes until stop. It rests between looks for
-// longer than they take, so that busy folders do not keep it busy.
-func (v *view) idle(ctx context.Context, w *imapserver.UpdateWriter, stop <-chan struct{}) error {
+// minRest is the least time between two looks of an idle session.
+const minRest = 20 * time.Millisecond
+
+// idle tells the client what changes until stop. All idle sessions together
+// look one at a time, and each rests for longer than that took, so that they
+// leave the machine to the mail that is coming in.
+func (v *view) idle(ctx context.Context, w *imapserver.UpdateWriter, stop <-chan struct{}, looking *sync.Mutex) error {
 	for {
-		if err := v.poll(ctx, w, true); err != nil {
+		begin := time.Now()
+		if v.watch.dirty.Load() {
+			looking.Lock()
+			err := v.refresh(ctx)
+			looking.Unlock()
+			if err != nil {
+				return err
+			}
+		}
+		if err := v.tell(w, true); err != nil {
 			return err
 		}
-		rest := time.NewTimer(3 * v.took)
+		rest := time.NewTimer(max(minRest, 4*time.Since(begin)))
 		select {
 		case <-rest.C:
 		case <-stop:
 			rest.Stop()
 			return nil
 		case <-ctx.Done():
+			rest.Stop()
 			return nil
 		}
 		select {

@@ -31,6 +31,7 @@ var ErrServerClosed = errors.New("pop3d: server is shut down")
 
 // Maildrop is what the server asks of a [sink.Sink].
 type Maildrop interface {
+	Settle(ctx context.Context) error
 	Entries(ctx context.Context, recipient string, folder sink.Folder) (sink.Listing, error)
 	RawEntry(ctx context.Context, e sink.Entry) ([]byte, error)
 	SetRead(ctx context.Context, ids []string, read bool) error

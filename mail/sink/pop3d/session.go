@@ -72,9 +72,9 @@ func (s *session) run() {
 // end says why the connection ends, if it is not the client's doing.
 func (s *session) end(err error) {
 	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
-		s.out.WriteString("-ERR [SYS/TEMP] the time is over\r\n")
+		s.err("[SYS/TEMP] the time is over")
 	} else if errors.Is(err, errLine) {
-		s.out.WriteString("-ERR the line is too long\r\n")
+		s.err("the line is too long")
 	}
 	_ = s.flush()
 }
@@ -85,10 +85,16 @@ func (s *session) refuse(err error, verb string) {
 		s.srv.opts.Log.Warn("pop3 command failed", "op", verb, "err", err)
 		refused = "[SYS/TEMP] the mail cannot be read for now"
 	}
-	s.out.WriteString("-ERR " + string(refused) + "\r\n")
+	s.err(string(refused))
 	if s.errors++; s.errors >= maxErrors {
 		s.quit = true
 	}
+}
+
+// say writes a part of a reply. What becomes of it, flush tells.
+func (s *session) say(b []byte) {
+	_ = s.conn.SetWriteDeadline(time.Now().Add(s.srv.opts.WriteTimeout))
+	_, _ = s.out.Write(b)
 }
 
 func (s *session) flush() error {
@@ -97,8 +103,10 @@ func (s *session) flush() error {
 }
 
 func (s *session) ok(format string, args ...any) {
-	fmt.Fprintf(s.out, "+OK "+format+"\r\n", args...)
+	s.say(fmt.Appendf(nil, "+OK "+format+"\r\n", args...))
 }
+
+func (s *session) err(text string) { s.say([]byte("-ERR " + text + "\r\n")) }
 
 // state is when a command may be said.
 type state int
@@ -144,7 +152,7 @@ func (s *session) serve(c command) error {
 
 func (s *session) capa(command) error {
 	s.ok("these are the capabilities")
-	s.out.WriteString("USER\r\nTOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nEXPIRE NEVER\r\nIMPLEMENTATION invited\r\n.\r\n")
+	s.say([]byte("USER\r\nTOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nEXPIRE NEVER\r\nIMPLEMENTATION invited\r\n.\r\n"))
 	return nil
 }
 
@@ -161,6 +169,9 @@ func (s *session) name(c command) error {
 func (s *session) pass(command) error {
 	if s.user == "" {
 		return errRefused("USER comes first")
+	}
+	if err := s.srv.opts.Sink.Settle(s.srv.ctx); err != nil {
+		return err
 	}
 	l, err := s.srv.opts.Sink.Entries(s.srv.ctx, s.user, sink.Inbox)
 	if err != nil {
@@ -277,7 +288,7 @@ func (s *session) each(c command, show func(*message) (string, error)) error {
 	}
 	s.ok("the messages follow")
 	all.WriteString(".\r\n")
-	s.out.Write(all.Bytes())
+	s.say(all.Bytes())
 	return nil
 }
 
@@ -298,7 +309,7 @@ func (s *session) retr(c command) error {
 		return err
 	}
 	s.ok("%d octets", len(text))
-	s.out.Write(stuff(text))
+	s.say(stuff(text))
 	return nil
 }
 
@@ -316,7 +327,7 @@ func (s *session) top(c command) error {
 		return err
 	}
 	s.ok("the top follows")
-	s.out.Write(stuff(top(text, numbers[1])))
+	s.say(stuff(top(text, numbers[1])))
 	return nil
 }
 
