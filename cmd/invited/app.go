@@ -37,7 +37,7 @@ import (
 	"invited/server/mailpit"
 	"invited/server/oauth"
 	"invited/server/session"
-	"invited/server/store/sqlite"
+	"invited/server/store"
 	"invited/server/tenant"
 	"invited/tokens"
 )
@@ -51,7 +51,7 @@ type app struct {
 
 	webListener, tlsListener, smtpListener, sinkListener, imapListener, pop3Listener net.Listener
 
-	store   *sqlite.Store
+	store   store.Store
 	sink    *sink.Sink
 	smtp    *smtpd.Server
 	imap    *imapd.Server
@@ -166,17 +166,14 @@ func makeDataDir(dir string) error {
 
 // openServer builds the tenant, the sender and their faces.
 func (a *app) openServer(ctx context.Context) error {
-	path, err := a.cfg.database()
-	if err != nil {
-		return err
-	}
-	if a.store, err = sqlite.Open(sqlite.Options{Path: path, Log: a.log, Now: a.clock.Now}); err != nil {
+	var err error
+	if a.store, err = a.cfg.openStore(ctx, a.log, a.clock.Now); err != nil {
 		return err
 	}
 	if a.tenants, err = tenant.New(tenant.Options{Store: a.store, Now: a.clock.Now, NewID: newID}); err != nil {
 		return err
 	}
-	if err := a.seed(ctx); err != nil {
+	if err := alone(ctx, a.store, func() error { return a.seed(ctx) }); err != nil {
 		return err
 	}
 	if err := a.openOutbox(); err != nil {

@@ -25,6 +25,7 @@ func (a *app) start() {
 		a.runHTTP("web over TLS", a.web, a.tlsListener)
 	}
 	a.run("outbox", func() error { return a.worker.Run(ctx) })
+	a.run("wakes", func() error { return a.wakes(ctx) })
 	a.run("invitations", func() error { return a.invites.Run(ctx) })
 }
 

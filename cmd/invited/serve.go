@@ -2,11 +2,9 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"invited/tokens"
@@ -36,7 +34,8 @@ type config struct {
 	TLSListen  string `name:"tls-listen" default:"127.0.0.1:8443" placeholder:"ADDR" help:"The same over TLS, with a development CA (DIR/ca.pem) or --tls-cert; empty: none."`
 	TLSCert    string `name:"tls-cert" placeholder:"FILE" help:"Certificate chain in PEM for --tls-listen."`
 	TLSKey     string `name:"tls-key" placeholder:"FILE" help:"Private key in PEM for --tls-cert."`
-	Database   string `placeholder:"URL" help:"sqlite:PATH (default: invited.db in --data)."`
+	Database   string `placeholder:"URL" help:"sqlite:PATH (default: invited.db in --data), or postgres://USER:PASSWORD@HOST/NAME for several nodes."`
+	DBConns    int    `name:"database-connections" default:"16" help:"Connections to PostgreSQL at most, beside one that listens."`
 	Relay      string `placeholder:"URL" help:"smtp://HOST:PORT or smtps://USER:PASSWORD@HOST:PORT (default: the built-in sink)."`
 	Sender     string `placeholder:"MAILBOX" help:"From of the mail, such as 'Contoso Invitations <invite@contoso.example>'. Required with --relay to another machine."`
 	PublicURL  string `name:"public-url" placeholder:"URL" help:"How guests reach --listen; the links in the mail begin with it (default: http://LISTEN)."`
@@ -48,21 +47,6 @@ type config struct {
 
 	accessAlg tokens.Alg // of access tokens; empty means RS256
 	sinkOnly  bool       // no tenant, no sender: the sink alone
-}
-
-// database returns the path of the SQLite file.
-func (c config) database() (string, error) {
-	path, ok := strings.CutPrefix(c.Database, "sqlite:")
-	switch {
-	case c.Database == "":
-		return filepath.Join(c.Data, "invited.db"), nil
-	case ok && path != "":
-		return path, nil
-	case strings.HasPrefix(c.Database, "postgres:"), strings.HasPrefix(c.Database, "postgresql:"):
-		return "", &exitError{exitConfig, "--database: PostgreSQL is not served yet; use sqlite:PATH"}
-	default:
-		return "", &exitError{exitUsage, fmt.Sprintf("--database %q must be sqlite:PATH", c.Database)}
-	}
 }
 
 // log returns the logger for standard error.
