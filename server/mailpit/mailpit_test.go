@@ -492,3 +492,14 @@ func TestInformation(t *testing.T) {
 	require.Equal(t, 200, status)
 	require.Empty(t, body)
 }
+
+func TestViewsNeverConnectAhead(t *testing.T) {
+	f := open(t)
+	id := f.receive("From: a@hostile.example\nSubject: x\nMIME-Version: 1.0\nContent-Type: text/html\n\n"+
+		`<IFRAME src=//hostile.example></iframe><frameset><frame src=//hostile.example></frameset><svg><style><link rel=preconnect href=//hostile.example>`, "ana@fabrikam.example")
+	status, body, header := f.do("GET", "/view/"+id+".html", "")
+	require.Equal(t, 200, status)
+	require.Equal(t, "off", header.Get("X-DNS-Prefetch-Control"))
+	require.Contains(t, body, `<x-IFRAME src=//hostile.example></x-iframe><x-frameset><x-frame src`)
+	require.Contains(t, body, `<x-link rel=preconnect`)
+}
