@@ -85,7 +85,9 @@ func (h *Handler) render(w http.ResponseWriter, r *http.Request, status int, p t
 		return &problem.Error{Op: "webmail.render", Kind: problem.Internal, Detail: "The page could not be drawn.", Err: err}
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Language", lang)
 	w.Header().Set("Vary", "Accept-Language")
+	w.Header().Set("X-DNS-Prefetch-Control", "off") // the links of a mail tell nobody that it is read
 	w.WriteHeader(status)
 	_, err := w.Write([]byte(b.String()))
 	return err
@@ -244,13 +246,12 @@ func mark(score float64) int { return int(min(max(score, 0), 10) * 40) }
 // fillParsed fills what only the body knows.
 func fillParsed(p *templates.MailPage, m *mime.Message) {
 	p.Text, p.HasHTML, p.Problems = m.Text, m.HTML != "", m.Problems
-	for _, l := range m.Links {
-		u, err := url.Parse(l.URL)
-		web := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
-		if p.RedeemURL == "" && web && u.Query().Get("ticket") != "" && strings.HasSuffix(u.Path, "/redeem") {
+	p.Links = links(m.Links)
+	for _, l := range p.Links {
+		if l.Web && redeems(l.URL) {
 			p.RedeemURL = l.URL
+			break
 		}
-		p.Links = append(p.Links, templates.MailLink{URL: l.URL, Text: l.Text, Web: web})
 	}
 	for _, a := range m.Attachments {
 		name := a.FileName
@@ -286,4 +287,30 @@ func size(n int64) string {
 	default:
 		return fmt.Sprintf("%.1f MB", float64(n)/1000/1000)
 	}
+}
+
+// links lists each URL once, with the first text it has.
+func links(found []mime.Link) []templates.MailLink {
+	var out []templates.MailLink
+	at := map[string]int{}
+	for _, l := range found {
+		i, seen := at[l.URL]
+		if !seen {
+			i = len(out)
+			at[l.URL] = i
+			u, err := url.Parse(l.URL)
+			out = append(out, templates.MailLink{URL: l.URL, Web: err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""})
+		}
+		if out[i].Text == "" {
+			out[i].Text = l.Text
+		}
+	}
+	return out
+}
+
+// redeems reports whether a link has the shape of those that redeem an
+// invitation.
+func redeems(link string) bool {
+	u, err := url.Parse(link)
+	return err == nil && strings.HasSuffix(u.Path, "/redeem") && u.Query().Get("ticket") != ""
 }
