@@ -11,7 +11,7 @@ import (
 
 // Auth is the stage of [Faults] at which passwords are checked, beside
 // faults.Mail and faults.Rcpt.
-const Auth faults.Stage = "auth"
+const Auth = faults.Auth
 
 // Faults lets a share of the SMTP commands fail, as Mailpit's chaos does.
 type Faults interface {

@@ -23,6 +23,7 @@
 //     domains only, until other recipients are allowed. "latest" works wherever
 //     an id does.
 //   - HTML-check judges by a short list of our own; see [Clients].
+//   - Chaos is spread evenly, not left to chance.
 //   - Events come in the order in which things happened.
 //   - A webhook queues and tries again; it never calls a private address.
 //
@@ -38,6 +39,9 @@
 //	GET /api/v1/folders                   every mailbox with its counts
 //	PUT /api/v1/message/{id}/folder       file a message elsewhere
 //	GET /api/v1/message/{id}/verdict      why it lies where it lies
+//	GET /api/v1/message/{id}/transcript   what was said by SMTP
+//	GET, PUT /api/v1/faults               the rules by which SMTP fails
+//	GET, PUT /api/v1/rules                the rules that force mail into a folder
 //
 // Every route is in GET /api/v1/swagger.json.
 package mailpit
@@ -63,6 +67,7 @@ type Sink interface {
 	Indexed(ctx context.Context, id string) error
 	Get(ctx context.Context, id string) (sink.Captured, error)
 	Raw(ctx context.Context, id string) ([]byte, error)
+	Transcript(ctx context.Context, id string) (string, error)
 	List(ctx context.Context, q sink.Query) (sink.Page, error)
 	Match(ctx context.Context, q sink.Query) ([]string, error)
 	Totals(ctx context.Context) (sink.Totals, error)
@@ -93,14 +98,16 @@ type Handler struct {
 	// Login says who may use this face. Nil: everybody who reaches it.
 	Login func(user, password string) bool
 
-	MaxSend       int64    // bytes of a mail made by POST /api/v1/send; 0 means 10 MiB
-	Metrics       bool     // serve GET /metrics
-	LoopbackLinks bool     // link-check may ask servers on this machine
-	Relay         *Relay   // where released mail goes; nil: nowhere
-	Spam          Spam     // nil: there is no sa-check
-	Faults        Faults   // nil: chaos is not enabled
-	Stats         Stats    // nil: the counters of SMTP are 0
-	Webhook       *Webhook // told of new mail while Run runs; nil: nobody
+	MaxSend       int64       // bytes of a mail made by POST /api/v1/send; 0 means 10 MiB
+	Metrics       bool        // serve GET /metrics
+	LoopbackLinks bool        // link-check may ask servers on this machine
+	Relay         *Relay      // where released mail goes; nil: nowhere
+	Spam          Spam        // nil: there is no sa-check
+	Faults        Faults      // nil: chaos is not enabled
+	FaultRules    FaultRules  // nil: faults are not enabled
+	FolderRules   FolderRules // nil: no folder is forced by rules
+	Stats         Stats       // nil: the counters of SMTP are 0
+	Webhook       *Webhook    // told of new mail while Run runs; nil: nobody
 
 	streams streams      // of GET /api/events
 	deleted atomic.Int64 // messages, counted by Run
