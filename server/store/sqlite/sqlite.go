@@ -73,6 +73,8 @@ type Store struct {
 	temp  string // folder to remove on Close
 	lock  *owner // nil for a temporary database, which nobody else can find
 
+	settings settings
+
 	stop  context.CancelFunc // of the janitor
 	tasks sync.WaitGroup
 	close sync.Once
@@ -94,6 +96,7 @@ func Open(o Options) (*Store, error) {
 		o.KeepBodies = DefaultKeepBodies
 	}
 	s := &Store{opts: o}
+	s.settings.forget()
 	if err := s.open(); err != nil {
 		s.release()
 		return nil, err
@@ -189,16 +192,23 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // ApplyDirectory applies a change of the directory.
 func (s *Store) ApplyDirectory(ctx context.Context, c directory.Change) error {
+	if c.Policy != nil {
+		defer s.settings.forget()
+	}
 	return s.run(ctx, sqlstore.PlanDirectory(c))
 }
 
 // ApplyInvitation applies a change with its invitations and mail.
 func (s *Store) ApplyInvitation(ctx context.Context, c invite.Change) error {
+	if c.Policy != nil {
+		defer s.settings.forget()
+	}
 	return s.run(ctx, sqlstore.PlanInvitation(c))
 }
 
 // CreateTenant stores a tenant with its policy.
 func (s *Store) CreateTenant(ctx context.Context, t directory.Tenant, p directory.Policy) error {
+	defer s.settings.forget()
 	return s.run(ctx, sqlstore.PlanTenant(t, p))
 }
 
