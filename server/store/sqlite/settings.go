@@ -13,18 +13,24 @@ import (
 // database has one owner, so every change passes by here.
 type settings struct {
 	mu       sync.RWMutex
+	pending  int   // changes that are being made
 	changes  int64 // grows with every change, so that what was read before it is not kept
 	tenants  map[directory.TenantID]directory.Tenant
 	policies map[directory.TenantID]directory.Policy
 }
 
-// forget is called at the beginning, and after a change is committed and before
-// its caller learns of it.
-func (s *settings) forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.changes++
-	s.tenants, s.policies = map[directory.TenantID]directory.Tenant{}, map[directory.TenantID]directory.Policy{}
+// changing is called before a change and returns what to call after it. In
+// between nothing is remembered, because the database may be ahead of it.
+func (s *settings) changing() (done func()) {
+	step := func(pending int) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pending += pending
+		s.changes++
+		s.tenants, s.policies = map[directory.TenantID]directory.Tenant{}, map[directory.TenantID]directory.Policy{}
+	}
+	step(1)
+	return func() { step(-1) }
 }
 
 // remembered returns what from has for a tenant, else what read returns.
@@ -43,7 +49,7 @@ func remembered[T any](ctx context.Context, s *settings, from func() map[directo
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.changes == changes {
+	if s.pending == 0 && s.changes == changes {
 		from()[id] = v
 	}
 	return v, nil

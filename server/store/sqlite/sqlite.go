@@ -96,7 +96,7 @@ func Open(o Options) (*Store, error) {
 		o.KeepBodies = DefaultKeepBodies
 	}
 	s := &Store{opts: o}
-	s.settings.forget()
+	s.settings.changing()()
 	if err := s.open(); err != nil {
 		s.release()
 		return nil, err
@@ -193,7 +193,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // ApplyDirectory applies a change of the directory.
 func (s *Store) ApplyDirectory(ctx context.Context, c directory.Change) error {
 	if c.Policy != nil {
-		defer s.settings.forget()
+		defer s.settings.changing()()
 	}
 	return s.run(ctx, sqlstore.PlanDirectory(c))
 }
@@ -201,14 +201,14 @@ func (s *Store) ApplyDirectory(ctx context.Context, c directory.Change) error {
 // ApplyInvitation applies a change with its invitations and mail.
 func (s *Store) ApplyInvitation(ctx context.Context, c invite.Change) error {
 	if c.Policy != nil {
-		defer s.settings.forget()
+		defer s.settings.changing()()
 	}
 	return s.run(ctx, sqlstore.PlanInvitation(c))
 }
 
 // CreateTenant stores a tenant with its policy.
 func (s *Store) CreateTenant(ctx context.Context, t directory.Tenant, p directory.Policy) error {
-	defer s.settings.forget()
+	defer s.settings.changing()()
 	return s.run(ctx, sqlstore.PlanTenant(t, p))
 }
 
