@@ -33,6 +33,7 @@ func (h *Handler) openLink(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if r.Method == http.MethodHead {
+		w.Header().Set("Location", "/redeem/review")
 		w.WriteHeader(http.StatusSeeOther)
 		return nil
 	}
@@ -201,7 +202,7 @@ func landing(r *http.Request, redirect string) string {
 	case !parsed:
 		return "/myapps"
 	case u.Scheme == web.Scheme(r) && u.Host == r.Host && strings.HasPrefix(u.Path, "/") && !strings.HasPrefix(u.Path, "//"):
-		return u.EscapedPath()
+		return u.RequestURI()
 	default:
 		return "/redeem/leave"
 	}
@@ -277,9 +278,10 @@ func (h *Handler) showMyApps(w http.ResponseWriter, r *http.Request) error {
 	return h.render(w, r, http.StatusOK, page)
 }
 
-// signOut serves POST /signout.
+// signOut serves POST /signout. Whoever has no session any more is signed out
+// already.
 func (h *Handler) signOut(w http.ResponseWriter, r *http.Request) error {
-	if err := h.checkForm(w, r); err != nil {
+	if err := h.checkForm(w, r); err != nil && problem.Of(err).Kind != problem.Unauthenticated {
 		return err
 	}
 	h.clearCookie(w, r)
