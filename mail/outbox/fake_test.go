@@ -239,3 +239,15 @@ func after(d time.Duration, a mail.Attempt) func(context.Context, mail.Message, 
 func always(a mail.Attempt) func(context.Context, mail.Message, int) mail.Attempt {
 	return func(context.Context, mail.Message, int) mail.Attempt { return a }
 }
+
+func (s renewing) PostponeMail(_ context.Context, owner string, items []outbox.Postponed) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range items {
+		if r := s.rows[p.ID]; r.state == mail.Sending && r.owner == owner {
+			r.state, r.owner, r.due = mail.Queued, "", p.Until
+			r.item.Attempt--
+		}
+	}
+	return nil
+}

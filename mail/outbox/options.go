@@ -4,10 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"time"
-
-	"invited/mail"
 )
 
 // Options configures a [Worker].
@@ -29,10 +28,17 @@ type Options struct {
 	Schedule []time.Duration // waits after the first, second… failure, the last one repeated; nil means DefaultSchedule
 	GiveUp   time.Duration   // after Queued; 0 means 24 h
 
-	// Alarm is called after each attempt at which the relay refused us, not
-	// the message (530, 535, any refusal of AUTH). It must not block. nil
-	// means that the log is enough.
-	Alarm func(mail.Attempt)
+	// DomainConcurrency is how many messages may be on their way to one
+	// recipient's domain at once, and DomainRate how many may begin in a
+	// second. What is too many is put off, so that other domains are not held
+	// up. 0 means no limit; with one, Store must be a [Postponer].
+	DomainConcurrency int
+	DomainRate        float64
+
+	// Alarms is where an attempt is noted at which the relay refused us, not
+	// the message (530, 535, any refusal of AUTH). nil means a board of the
+	// worker's own, so that the log is all there is.
+	Alarms *Alarms
 
 	Log    *slog.Logger     // nil means none
 	Now    func() time.Time // nil means time.Now
@@ -65,6 +71,13 @@ func NewWorker(o Options) (*Worker, error) {
 		return nil, errors.New("outbox: Options.Concurrency is negative")
 	case o.Batch < 0:
 		return nil, errors.New("outbox: Options.Batch is negative")
+	case o.DomainConcurrency < 0:
+		return nil, errors.New("outbox: Options.DomainConcurrency is negative")
+	case !(o.DomainRate >= 0) || math.IsInf(o.DomainRate, 0):
+		return nil, errors.New("outbox: Options.DomainRate is negative or not a number")
+	}
+	if _, ok := o.Store.(Postponer); !ok && (o.DomainConcurrency > 0 || o.DomainRate > 0) {
+		return nil, errors.New("outbox: Options.Store cannot put off mail, which Options.DomainConcurrency and Options.DomainRate need")
 	}
 	for name, f := range map[string]struct {
 		d     *time.Duration
@@ -113,8 +126,13 @@ func newWorker(o Options) *Worker {
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
+	if o.Alarms == nil {
+		o.Alarms = &Alarms{}
+	}
 	w := &Worker{
 		opts:     o,
+		lanes:    newLanes(o.DomainConcurrency, o.DomainRate),
+		later:    make(chan Postponed, o.Concurrency+o.Batch),
 		wake:     make(chan struct{}, 1),
 		deferred: make(chan struct{}, 1),
 		freed:    make(chan struct{}, 1),
@@ -123,5 +141,6 @@ func newWorker(o Options) *Worker {
 		held:     map[string]*parcel{},
 	}
 	w.renewer, _ = o.Store.(Renewer)
+	w.postponer, _ = o.Store.(Postponer)
 	return w
 }

@@ -18,6 +18,7 @@ type Stats struct {
 	Quarantined int64
 	Ambiguous   int64 // attempts after which the relay may have had the message all the same
 	Alarms      int64 // attempts at which the relay refused us
+	Postponed   int64 // items not begun because their domain was busy
 	LeasesLost  int64 // items not begun because their lease was running out
 	Lost        int64 // results not recorded before the drain ended
 	StoreErrors int64
@@ -28,7 +29,7 @@ type Stats struct {
 
 // counters are the counted part of [Stats].
 type counters struct {
-	claimed, delivered, deferred, failed, gaveUp, malformed, ambiguous, alarms, leasesLost, lost, storeErrors atomic.Int64
+	claimed, delivered, deferred, failed, gaveUp, malformed, ambiguous, alarms, postponed, leasesLost, lost, storeErrors atomic.Int64
 }
 
 // Stats returns the current counts.
@@ -40,7 +41,7 @@ func (w *Worker) Stats() Stats {
 	return Stats{
 		Claimed: c.claimed.Load(), Delivered: c.delivered.Load(), Deferred: c.deferred.Load(), Failed: c.failed.Load(),
 		GivenUp: c.gaveUp.Load(), Quarantined: c.malformed.Load(), Ambiguous: c.ambiguous.Load(), Alarms: c.alarms.Load(),
-		LeasesLost: c.leasesLost.Load(), Lost: c.lost.Load(), StoreErrors: c.storeErrors.Load(),
+		Postponed: c.postponed.Load(), LeasesLost: c.leasesLost.Load(), Lost: c.lost.Load(), StoreErrors: c.storeErrors.Load(),
 		Held: held, Sending: len(w.slots),
 	}
 }

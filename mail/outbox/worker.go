@@ -19,8 +19,12 @@ import (
 //	  ▲ wake, due time, poll                                   │
 //	  └────────────────────── room again ──────────────────────┘
 type Worker struct {
-	opts    Options
-	renewer Renewer // nil if the store is none
+	opts Options
+
+	renewer   Renewer   // nil if the store is none
+	postponer Postponer // nil if no domain is limited
+	lanes     *lanes    // nil if no domain is limited
+	later     chan Postponed
 
 	wake     chan struct{} // somebody queued mail
 	deferred chan struct{} // mail was put off, perhaps to a time before the next look
@@ -98,6 +102,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.renewer != nil {
 		others.Go(func() { w.renew(recording, recorded) })
 	}
+	others.Go(func() { w.postpone(recording, w.later) })
 
 	w.claim(ctx, sending, queue)
 
@@ -106,6 +111,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	close(queue)
 	senders.Wait()
 	close(results)
+	close(w.later)
 	<-recorded
 	others.Wait()
 	w.giveBack(recording)
@@ -304,7 +310,15 @@ func (w *Worker) send(ctx context.Context, queue <-chan *parcel, results chan<- 
 			w.putAside(ctx, p)
 			continue
 		}
-		results <- w.attempt(p)
+		domain, begun := p.item.Message.To.Domain, time.Now()
+		if wait, ok := w.lanes.enter(domain, begun); !ok {
+			<-w.slots
+			w.later <- Postponed{ID: p.item.ID, Until: w.opts.Now().Add(wait)}
+			continue
+		}
+		v := w.attempt(p)
+		w.lanes.leave(domain, begun, time.Now())
+		results <- v
 	}
 }
 
@@ -335,12 +349,14 @@ func (w *Worker) attempt(p *parcel) verdict {
 		return quarantine(item, why, w.opts.Now())
 	}
 	v := w.judge(item, a, w.opts.Now())
+	if v.State == mail.Delivered {
+		w.opts.Alarms.Clear(a.Relay)
+	}
 	if v.alarm {
 		w.count.alarms.Add(1)
-		w.opts.Log.Error("the relay refuses our credentials", slog.Int("attempt", item.Attempt), slog.String("id", item.ID))
-		if w.opts.Alarm != nil {
-			w.opts.Alarm(v.Attempt)
-		}
+		w.opts.Log.Error("the relay refuses our credentials; mail waits until its settings are put right",
+			slog.String("to", a.Relay), slog.Int("attempt", item.Attempt), slog.String("id", item.ID))
+		w.opts.Alarms.Raise(v.Attempt)
 	}
 	return v
 }

@@ -82,9 +82,9 @@ func TestSchedule(t *testing.T) {
 				s := newScript(func(_ context.Context, _ mail.Message, nth int) mail.Attempt {
 					return tt.answers[min(nth, len(tt.answers)-1)]
 				})
-				alarms := 0
+				var alarms outbox.Alarms
 				o := tt.options
-				o.Store, o.Sender, o.Poll, o.Alarm = q, s, 100*time.Hour, func(a mail.Attempt) { alarms++ }
+				o.Store, o.Sender, o.Poll, o.Alarms = q, s, 100*time.Hour, &alarms
 				w, stop := start(t, o)
 				time.Sleep(48 * time.Hour)
 				require.NoError(t, stop())
@@ -92,7 +92,7 @@ func TestSchedule(t *testing.T) {
 				got := q.get("m0")
 				require.Equal(t, tt.end, got.state)
 				require.Equal(t, tt.stats, w.Stats())
-				require.EqualValues(t, tt.stats.Alarms, alarms)
+				require.Equal(t, tt.stats.Alarms > 0 && tt.end != mail.Delivered, len(alarms.List()) == 1, "the alarm stands until the relay takes mail")
 				require.Len(t, got.tries, len(tt.sent))
 				for i, a := range got.tries {
 					want := tt.answers[min(i, len(tt.answers)-1)]
