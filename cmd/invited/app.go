@@ -49,7 +49,7 @@ type app struct {
 	clock *clock
 	ca    *devca.CA
 
-	webListener, tlsListener, smtpListener, sinkListener, imapListener, pop3Listener net.Listener
+	webListener, tlsListener, smtpListener, sinkListener, imapListener, pop3Listener, smtpsListener, lmtpListener net.Listener
 
 	store   store.Store
 	sink    *sink.Sink
@@ -97,7 +97,7 @@ func randomText(n int) string {
 // newApp builds the object graph; it is the only place that does. Ports are
 // taken first, so that a second server on them changes nothing.
 func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err error) {
-	a := &app{cfg: cfg, log: log, clock: &clock{}, failed: make(chan error, 8)}
+	a := &app{cfg: cfg, log: log, clock: &clock{}, failed: make(chan error, 8), credential: randomText(32)}
 	defer func() {
 		if err != nil {
 			a.release()
@@ -132,6 +132,7 @@ func (a *app) listen(ctx context.Context) error {
 	}{
 		{"--smtp", a.cfg.SMTP, &a.smtpListener}, {"--sink-http", a.cfg.SinkHTTP, &a.sinkListener}, {"--listen", a.cfg.Listen, &a.webListener},
 		{"--tls-listen", a.cfg.TLSListen, &a.tlsListener}, {"--imap", a.cfg.IMAP, &a.imapListener}, {"--pop3", a.cfg.POP3, &a.pop3Listener},
+		{"--smtps", a.cfg.SMTPS, &a.smtpsListener}, {"--lmtp", a.cfg.LMTP, &a.lmtpListener},
 	}
 	for _, w := range wanted {
 		if w.addr == "" {
@@ -191,14 +192,17 @@ func (a *app) openServer(ctx context.Context) error {
 
 // openOutbox builds delivery.
 func (a *app) openOutbox() (err error) {
-	relay := a.cfg.Relay
-	if relay == "" {
-		relay = "smtp://" + a.smtpListener.Addr().String()
+	relay := smtpout.Options{Relay: a.cfg.Relay}
+	if a.cfg.Relay == "" {
+		if relay, err = a.toOwnSink(); err != nil {
+			return err
+		}
 	}
-	if err := guardRelay(relay, a.cfg.Sender); err != nil {
+	if err := guardRelay(relay.Relay, a.cfg.Sender); err != nil {
 		return err
 	}
-	if a.pool, err = smtpout.NewPool(smtpout.Options{Relay: relay, Conns: a.cfg.Connection, Now: a.clock.Now}); err != nil {
+	relay.Conns, relay.Now = a.cfg.Connection, a.clock.Now
+	if a.pool, err = smtpout.NewPool(relay); err != nil {
 		return &exitError{exitUsage, "--relay: " + err.Error()}
 	}
 	options := outbox.Options{Store: a.store, Sender: a.pool, Owner: newID(), Log: a.log, Now: a.clock.Now, Drain: a.cfg.Drain}
@@ -279,7 +283,6 @@ func (a *app) redeemURL(t directory.TenantID, id invite.ID, ticket string) strin
 
 // openFaces builds the HTTP side of the server.
 func (a *app) openFaces(ctx context.Context, t ring, acc *accessRing) error {
-	a.credential = randomText(32)
 	hash := sha256.Sum256([]byte(a.credential))
 	cookieKey, err := loadCookieKey(a.cfg.Data)
 	if err != nil {
@@ -363,9 +366,9 @@ func (a *app) seed(ctx context.Context) error {
 
 // writeLocalCredential writes DIR/cli.json, for client verbs.
 func (a *app) writeLocalCredential() error {
-	c := localCredential{Sink: a.SinkURL(), SMTP: a.SMTPAddr()}
+	c := localCredential{Sink: a.SinkURL(), SinkLogin: a.rest.Login != nil, SMTP: a.SMTPAddr(), Token: a.credential}
 	if !a.cfg.sinkOnly {
-		c.Server, c.Tenant, c.Token = a.URL(), string(a.seeded.Tenant), a.credential
+		c.Server, c.Tenant = a.URL(), string(a.seeded.Tenant)
 	}
 	return writePrivate(filepath.Join(a.cfg.Data, credentialFile), c)
 }

@@ -117,7 +117,7 @@ func (a *app) release() {
 			a.log.Error("closing the sink failed", slog.Any("err", err))
 		}
 	}
-	for _, l := range []net.Listener{a.webListener, a.tlsListener, a.smtpListener, a.sinkListener, a.imapListener, a.pop3Listener} {
+	for _, l := range []net.Listener{a.webListener, a.tlsListener, a.smtpListener, a.sinkListener, a.imapListener, a.pop3Listener, a.smtpsListener, a.lmtpListener} {
 		if l != nil {
 			_ = l.Close()
 		}
@@ -138,9 +138,9 @@ func (a *app) announce(w io.Writer) {
 	for _, l := range []struct {
 		name string
 		net.Listener
-	}{{"IMAP", a.imapListener}, {"POP3", a.pop3Listener}} {
+	}{{"SMTPS", a.smtpsListener}, {"LMTP", a.lmtpListener}, {"IMAP", a.imapListener}, {"POP3", a.pop3Listener}} {
 		if l.Listener != nil {
-			fmt.Fprintf(w, "  %s            %s\n", l.name, l.Addr())
+			fmt.Fprintf(w, "  %-15s %s\n", l.name, l.Addr())
 		}
 	}
 	if a.cfg.Ephemeral {

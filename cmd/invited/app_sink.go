@@ -15,7 +15,6 @@ import (
 	"invited/mail/sink/smtpd"
 	"invited/server"
 	"invited/server/devca"
-	"invited/server/mailpit"
 	"invited/server/webmail"
 )
 
@@ -46,14 +45,21 @@ func (a *app) openTLS() error {
 
 // openSink builds the sink with its listener and faces.
 func (a *app) openSink() (err error) {
+	forced, err := a.openForced()
+	if err != nil {
+		return err
+	}
 	if a.sink, err = sink.Open(sink.Options{
-		Dir: filepath.Join(a.cfg.Data, "sink"), MaxMessages: a.cfg.MaxMessage, Judge: sink.JudgeByRules, Now: a.clock.Now, Log: a.log,
+		Dir: filepath.Join(a.cfg.Data, "sink"), MaxMessages: a.cfg.MaxMessage, Judge: forced.Judge, Now: a.clock.Now, Log: a.log,
 	}); err != nil {
 		return err
 	}
-	if a.smtp, err = smtpd.New(smtpd.Options{
-		Sink: a.sink, Hostname: "sink.invited.localhost", TLSConfig: a.ca.TLSConfig(), Faults: &faults.Set{}, Now: a.clock.Now, Log: a.log,
-	}); err != nil {
+	set := &faults.Set{Now: a.clock.Now}
+	options, err := a.smtpOptions(set)
+	if err != nil {
+		return err
+	}
+	if a.smtp, err = smtpd.New(options); err != nil {
 		return err
 	}
 	if a.imap, err = imapd.New(imapd.Options{Sink: a.sink, Now: a.clock.Now, Log: a.log}); err != nil {
@@ -62,7 +68,9 @@ func (a *app) openSink() (err error) {
 	if a.pop3, err = pop3d.New(pop3d.Options{Sink: a.sink, Log: a.log}); err != nil {
 		return err
 	}
-	a.rest = &mailpit.Handler{Sink: a.sink, Version: versionText(), Started: a.clock.Now(), Log: a.log, Now: a.clock.Now}
+	if err := a.openREST(set, forced); err != nil {
+		return err
+	}
 	pages := &webmail.Handler{Sink: a.sink, SMTP: a.SMTPAddr(), Now: a.clock.Now, Log: a.log}
 	h, err := server.Handler(server.Options{
 		Log: a.log, NewID: newID, WriteError: pages.WriteError,
@@ -70,13 +78,15 @@ func (a *app) openSink() (err error) {
 	if err != nil {
 		return err
 	}
-	a.sinkWeb = server.NewHTTPServer(h, a.log)
+	a.sinkWeb = server.NewHTTPServer(a.guardSink(h), a.log)
 	return nil
 }
 
 // startSink runs the sink's listeners.
 func (a *app) startSink(ctx context.Context) {
 	a.runUntil("smtp", a.smtpListener, a.smtp.Serve, smtpd.ErrServerClosed)
+	a.runUntil("smtp over TLS", a.smtpsListener, a.smtp.ServeTLS, smtpd.ErrServerClosed)
+	a.runUntil("lmtp", a.lmtpListener, a.smtp.ServeLMTP, smtpd.ErrServerClosed)
 	a.runUntil("imap", a.imapListener, a.imap.Serve, imapd.ErrServerClosed)
 	a.runUntil("pop3", a.pop3Listener, a.pop3.Serve, pop3d.ErrServerClosed)
 	a.runHTTP("sink web", a.sinkWeb, a.sinkListener)

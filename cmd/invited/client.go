@@ -25,11 +25,12 @@ type serverFlags struct {
 
 // localCredential is DIR/cli.json, written by serve with mode 0600.
 type localCredential struct {
-	Server string `json:"server"`
-	Sink   string `json:"sink"`
-	SMTP   string `json:"smtp"`
-	Tenant string `json:"tenant"`
-	Token  string `json:"token"`
+	Server    string `json:"server"`
+	Sink      string `json:"sink"`
+	SinkLogin bool   `json:"sinkLogin,omitempty"` // the sink wants a login: Token is the password of "invited"
+	SMTP      string `json:"smtp"`
+	Tenant    string `json:"tenant"`
+	Token     string `json:"token"`
 }
 
 const credentialFile = "cli.json"
@@ -55,6 +56,7 @@ func readCredential(dir string) (localCredential, error) {
 type client struct {
 	base  string
 	token string
+	login string // password of ownUser at a sink that wants a login
 	http  *http.Client
 }
 
@@ -84,6 +86,9 @@ func (f serverFlags) open(sink bool) (*client, error) {
 	c := &client{base: strings.TrimSuffix(base, "/"), token: f.Token, http: &http.Client{Timeout: 90 * time.Second}}
 	if c.token == "" && !sink && (f.Server == "" || f.Server == cred.Server) {
 		c.token = cred.Token // never sent to a server it was not made for
+	}
+	if sink && cred.SinkLogin && (f.Server == "" || f.Server == cred.Sink) {
+		c.login = cred.Token
 	}
 	return c, nil
 }
@@ -130,6 +135,9 @@ func (c *client) send(e env, method, path string, in any) ([]byte, int, error) {
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if c.login != "" {
+		req.SetBasicAuth(ownUser, c.login)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

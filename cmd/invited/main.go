@@ -108,6 +108,9 @@ func run(e env, args []string) int {
 	if err != nil {
 		return usageError(e, usageText(args, err))
 	}
+	if name := parsed.Command(); name == "serve" || name == "sink" {
+		warnMailpit(e.stderr, os.Environ(), parser.Model)
+	}
 	return exitCode(e, parsed.Run(e))
 }
 

@@ -12,13 +12,15 @@ import (
 
 // sinkConfig is what the sink needs, alone or beside everything else.
 type sinkConfig struct {
-	SMTP       string        `default:"127.0.0.1:1025" placeholder:"ADDR" help:"The sink's SMTP listener. Port 0 picks one."`
-	SinkHTTP   string        `default:"127.0.0.1:8025" placeholder:"ADDR" help:"The sink's web pages and REST interface."`
+	smtpFlags
+
+	SMTP       string        `env:"INVITED_SMTP,MP_SMTP_BIND_ADDR" default:"127.0.0.1:1025" placeholder:"ADDR" help:"The sink's SMTP listener. Port 0 picks one."`
+	SinkHTTP   string        `env:"INVITED_SINK_HTTP,MP_UI_BIND_ADDR" default:"127.0.0.1:8025" placeholder:"ADDR" help:"The sink's web pages and REST interface."`
 	IMAP       string        `name:"imap" env:"INVITED_IMAP" default:"127.0.0.1:1143" placeholder:"ADDR" help:"The sink's IMAP listener: user is an address, any password; empty: none."`
 	POP3       string        `name:"pop3" env:"INVITED_POP3" default:"127.0.0.1:1110" placeholder:"ADDR" help:"The sink's POP3 listener; empty: none."`
 	Data       string        `default:"${dataDir}" placeholder:"DIR" help:"Where everything is kept; made with mode 0700."`
 	Ephemeral  bool          `help:"Keep nothing: use a temporary directory and remove it at the end."`
-	MaxMessage int           `name:"max-messages" default:"5000" help:"Messages the sink keeps; the oldest go first."`
+	MaxMessage int           `name:"max-messages" env:"INVITED_MAX_MESSAGES,MP_MAX_MESSAGES" default:"5000" help:"Messages the sink keeps; the oldest go first."`
 	LogLevel   string        `name:"log-level" enum:"debug,info,warn,error" default:"info" help:"How much to log to standard error: debug, info, warn or error."`
 	ConfigFile string        `name:"config" placeholder:"FILE" help:"JSON object of flags, read before the environment and the command line."`
 	Drain      time.Duration `default:"30s" help:"How long to finish work after SIGTERM."`
