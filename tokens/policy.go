@@ -23,6 +23,7 @@ type purpose struct {
 
 var (
 	ticketPurpose = purpose{typ: "invite+jwt", audience: "redeem", limit: 2 << 10}
+	optOutPurpose = purpose{typ: "optout+jwt", audience: "optout", limit: 2 << 10}
 	accessPurpose = purpose{typ: "at+jwt", limit: 8 << 10} // RFC 9068
 )
 

@@ -26,12 +26,19 @@ type Issuer struct {
 
 // NewIssuer returns an issuer of tickets, or an error that names the option at
 // fault.
-func NewIssuer(o Options) (*Issuer, error) {
+func NewIssuer(o Options) (*Issuer, error) { return newTicketIssuer(ticketPurpose, o) }
+
+// NewOptOutIssuer returns an issuer of tickets that let a guest block further
+// invitations, and nothing else: they have a typ and an aud of their own, so
+// that neither kind passes for the other.
+func NewOptOutIssuer(o Options) (*Issuer, error) { return newTicketIssuer(optOutPurpose, o) }
+
+func newTicketIssuer(p purpose, o Options) (*Issuer, error) {
 	o, err := o.check()
 	if err != nil {
 		return nil, err
 	}
-	return &Issuer{policy: newPolicy(ticketPurpose, o.Name, o)}, nil
+	return &Issuer{policy: newPolicy(p, o.Name, o)}, nil
 }
 
 // ticketJSON is a ticket's payload.
