@@ -109,3 +109,27 @@ func TestMissingMessageIsAPage(t *testing.T) {
 		require.Contains(t, body, "<main", path)
 	}
 }
+
+func TestMessagePageOffersTheInvitation(t *testing.T) {
+	s, get := serve(t)
+	link := "https://invite.contoso.example/redeem?tenant=t&ticket=eyJ.e.s"
+	id := receive(t, s, "ben@contoso.example", "Invitation", "see "+link+" or "+link+" or javascript:alert(1)")
+	_, body, header := get("/mail/" + id)
+	require.Contains(t, body, `id="redeem" href="https://invite.contoso.example/redeem?tenant=t&amp;ticket=eyJ.e.s" target="_blank" rel="noreferrer noopener"`)
+	require.Equal(t, 2, strings.Count(body, `href="https://invite.contoso.example/`), "a link is listed once")
+	require.Equal(t, "off", header.Get("X-DNS-Prefetch-Control"))
+}
+
+func TestOnlyTheFirstPageIsLive(t *testing.T) {
+	s, get := serve(t)
+	for range 51 {
+		receive(t, s, "ben@contoso.example", "One of many", "x")
+	}
+	_, first, _ := get("/")
+	require.Contains(t, first, "data-newest=")
+	_, rest, _ := strings.Cut(first, `<div class="pager"><a class="button second" href="`)
+	next, _, _ := strings.Cut(rest, `"`)
+	_, second, _ := get(strings.ReplaceAll(next, "&amp;", "&"))
+	require.Contains(t, second, "One of many")
+	require.NotContains(t, second, "data-newest=")
+}
