@@ -191,6 +191,34 @@ const (
 	FallbackNone Fallback = "none" // refused
 )
 
+// Rules is which era's rules decide about guests whose home organisation has no
+// account for them.
+type Rules string
+
+// The rule sets. RulesLegacy are those from before unmanaged accounts were
+// abolished: the home organisation says whether an account may be made just in
+// time, and a guest it has none for goes no further. Under RulesCurrent such a
+// guest signs in as if the organisation were unknown.
+const (
+	RulesLegacy  Rules = "legacy"
+	RulesCurrent Rules = "current"
+)
+
+// Provider is who may sign guests in before the fallback does. Source:
+// primaryIdentityProviderPrecedenceOrder of Graph's
+// invitationRedemptionIdentityProviderConfiguration.
+type Provider string
+
+// The providers.
+const (
+	ProviderHome       Provider = "home"       // the organisation the address belongs to
+	ProviderFederation Provider = "federation" // an OpenID provider set up for the address's domain
+)
+
+// DefaultProviders is the order in which providers are asked unless the policy
+// names another.
+var DefaultProviders = []Provider{ProviderHome, ProviderFederation}
+
 // InvitesFrom is allowInvitesFrom of Graph's authorizationPolicy.
 type InvitesFrom string
 
@@ -217,8 +245,11 @@ type Policy struct {
 	InvitesFrom    InvitesFrom
 	AllowedDomains []string // only these, if not empty; never together with BlockedDomains
 	BlockedDomains []string
-	RedirectHosts  []string // hosts inviteRedirectUrl may name; "*." prefix for subdomains; empty: any https host
+	RedirectHosts  []string   // hosts inviteRedirectUrl may name; "*." prefix for subdomains; empty: any https host
+	Rules          Rules      // empty: RulesLegacy
+	Providers      []Provider // asked in this order, those absent never; empty: DefaultProviders
 	Fallback       Fallback
+	CodeLifetime   time.Duration // of one-time passcodes; 0: DefaultCodeLifetime
 	OnResend       OnResend
 	LinkLifetime   time.Duration // 0: links do not expire
 	Limits         Limits
