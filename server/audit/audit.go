@@ -29,6 +29,7 @@ const (
 	EmailNotSent      Activity = "Email not sent, user unsubscribed"
 	EmailUnsubscribed Activity = "Email unsubscribed"
 	EmailSubscribed   Activity = "Email subscribed"
+	SendPasscode      Activity = "Send one-time passcode"
 	AddMember         Activity = "Add member to group"
 	RemoveMember      Activity = "Remove member from group"
 	AddRoleMember     Activity = "Add member to role"

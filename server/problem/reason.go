@@ -46,6 +46,9 @@ const (
 	NoSignIn         Reason = "no_sign_in"         // nobody can sign this guest in
 	SessionExpired   Reason = "session_expired"    // the page was open for too long
 	CrossSite        Reason = "cross_site"         // the request came from another site
+	CodeWrong        Reason = "code_wrong"         // not the passcode that was mailed
+	CodeUsedUp       Reason = "code_used_up"       // used, past its time, tried too often, or of another session
+	TooManyTries     Reason = "too_many_tries"     // codes or links that failed, too often
 	MailQueued       Reason = "mail_queued"        // not yet handed to a relay
 	MailDeferred     Reason = "mail_deferred"      // the relay said: later
 	MailFailed       Reason = "mail_failed"        // refused for good or given up
@@ -65,7 +68,7 @@ var reasons = []Reason{
 	AlreadyAccepted, AccountDisabled, BadRedirect, RateLimited, RecipientSuppressed, RecipientBlocked, UnknownAssignment,
 	StorageFull, Busy, TokenInvalid, Missing,
 	LinkInvalid, LinkExpired, LinkRevoked, LinkReplaced, WrongTenant, GuestDeleted, JITDisabled, HomeFederated,
-	NoSignIn, SessionExpired, CrossSite, MailQueued, MailDeferred, MailFailed, MailBounced, MailInJunk,
+	NoSignIn, SessionExpired, CrossSite, CodeWrong, CodeUsedUp, TooManyTries, MailQueued, MailDeferred, MailFailed, MailBounced, MailInJunk,
 	MailNotRequested, MailDelivered, LinkOpened, Declined, NoApps, Complete,
 }
 
