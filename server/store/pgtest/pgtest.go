@@ -120,7 +120,7 @@ func (c *Cluster) exec(statement string) error {
 		return err
 	}
 	defer db.Close()
-	_, err = db.Exec(statement)
+	_, err = db.ExecContext(context.Background(), statement)
 	return err
 }
 

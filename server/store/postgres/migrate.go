@@ -24,8 +24,9 @@ import (
 // order of the database's locale, and prefixes would be no ranges.
 type collated struct{ fs.FS }
 
-// textColumn is a column of type text at its definition.
-var textColumn = regexp.MustCompile(`(?m)^(\s+\w+\s+text)\b`)
+// textColumn is a column of type text where it is defined: on a line of its
+// own, or after "add column".
+var textColumn = regexp.MustCompile(`(?mi)^(\s+\w+\s+text|[^-\n]*\sadd column \w+ +text)\b`)
 
 // Open opens a file; a migration is rewritten.
 func (c collated) Open(name string) (fs.File, error) {

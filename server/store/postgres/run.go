@@ -53,7 +53,7 @@ func (s *Store) attempt(ctx context.Context, p *sqlstore.Plan, id string) error 
 			return nil
 		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 			return err
-		case !conflict(err) && !lost(err) && !(unsure && errors.Is(translate(err), directory.ErrBusy)):
+		case !passing(err, unsure):
 			return translate(err)
 		case time.Now().Before(end):
 			pause(ctx, n)
@@ -63,6 +63,12 @@ func (s *Store) attempt(ctx context.Context, p *sqlstore.Plan, id string) error 
 			return fmt.Errorf("%w: %w", directory.ErrBusy, err)
 		}
 	}
+}
+
+// passing says whether it may help to try again. Who is unsure also waits for
+// what is only busy, such as an attempt of theirs that is still running.
+func passing(err error, unsure bool) bool {
+	return conflict(err) || lost(err) || unsure && errors.Is(translate(err), directory.ErrBusy)
 }
 
 // once executes a plan in one transaction. If it says cutOff, the commit was

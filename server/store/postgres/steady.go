@@ -24,7 +24,7 @@ var _ sqlstore.DBTX = (*steady)(nil)
 func (s *steady) QueryContext(ctx context.Context, text string, args ...any) (rows *sql.Rows, err error) {
 	args = storable(args)
 	s.try(ctx, func() error {
-		rows, err = s.db.QueryContext(ctx, text, args...)
+		rows, err = s.db.QueryContext(ctx, text, args...) //nolint:rowserrcheck // the caller reads the rows
 		return err
 	})
 	return rows, err
