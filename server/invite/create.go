@@ -210,7 +210,7 @@ func (p *plan) post(ctx context.Context, guest directory.User, inv *Invitation) 
 		return err
 	}
 	if p.order.send {
-		if err := s.write(ctx, p.op, p.scene, &p.change, guest, inv, url, p.actor.ID); err != nil {
+		if err := s.write(ctx, p.op, posting{p.scene, &p.change, guest, inv, url, p.actor.ID, p.audit}); err != nil {
 			return err
 		}
 	}

@@ -51,6 +51,9 @@ func (s *Service) Diagnose(ctx context.Context, actor directory.Actor, ref strin
 	if e.signIn, err = s.signIn(ctx, op, sc, f.inv.Email); err != nil {
 		return Diagnosis{}, err
 	}
+	if e.blocked, err = s.blockedSince(ctx, actor.Tenant, f.inv.Email); err != nil {
+		return Diagnosis{}, storeProblem(op, err)
+	}
 	if e.apps, err = s.store.UserApps(ctx, actor.Tenant, f.guest.ID); err != nil {
 		return Diagnosis{}, storeProblem(op, err)
 	}
@@ -75,6 +78,7 @@ type examination struct {
 	details  Details
 	signIn   directory.Decision
 	apps     []directory.App
+	blocked  time.Time // when the guest blocked invitations; zero: not
 	emulator bool
 }
 
@@ -104,11 +108,11 @@ func (e examination) accepted() bool { return e.details.State == StateAccepted }
 // mail arrived, whatever is known of it.
 func (e examination) opened() bool { return e.details.Views.Count > 0 }
 
-// last returns the newest mail to the guest; false if none was queued. Copies
-// for others are not what the guest waits for.
+// last returns the newest invitation mailed to the guest; false if none was
+// queued. Copies for others and codes are not what the guest waits for.
 func (e examination) last() (Delivery, bool) {
 	for _, d := range slices.Backward(e.details.Deliveries) {
-		if d.To == e.found.inv.Email {
+		if d.To == e.found.inv.Email && d.Kind != LetterCode {
 			return d, true
 		}
 	}
@@ -200,10 +204,15 @@ func (e examination) bounce() Step {
 		return Step{}
 	}
 	step := Step{Evidence: map[string]string{"delivery": string(d.State)}}
-	switch d.State {
-	case mail.Bounced:
+	if !e.blocked.IsZero() {
+		step.Evidence["blocked"] = stamp(e.blocked)
+	}
+	switch {
+	case d.State == mail.Bounced:
 		step.Reason = problem.MailBounced
-	case mail.Suppressed:
+	case !e.blocked.IsZero():
+		step.Reason = problem.RecipientBlocked
+	case d.State == mail.Suppressed:
 		step.Reason = problem.RecipientSuppressed
 	}
 	return step

@@ -37,6 +37,9 @@ type memory struct {
 	attempts    map[string][]mail.Attempt
 	events      []audit.Event
 	views       map[invite.ID]invite.Views
+	blocks      map[string]time.Time
+	passcodes   map[string]*memoryCode
+	throttles   map[string][]time.Time
 
 	reads   int                                // calls of any method
 	applies int                                // successful calls of ApplyInvitation
@@ -53,6 +56,7 @@ func newMemory(t directory.Tenant, p directory.Policy) *memory {
 		members: map[directory.Membership]bool{}, roles: map[directory.RoleAssignment]bool{}, appsOf: map[directory.UserID][]directory.AppID{},
 		homes: map[string]directory.HomeTenant{}, accounts: map[string]bool{}, attempts: map[string][]mail.Attempt{},
 		views: map[invite.ID]invite.Views{}, fail: map[string]error{},
+		blocks: map[string]time.Time{}, passcodes: map[string]*memoryCode{}, throttles: map[string][]time.Time{},
 	}
 }
 
@@ -343,11 +347,17 @@ func (m *memory) ApplyInvitation(_ context.Context, c invite.Change) error {
 		}
 	}
 	for _, l := range c.Mail {
-		m.letters = append(m.letters, l)
-		m.deliveries = append(m.deliveries, invite.Delivery{
-			ID: l.ID, Invitation: l.Invitation, User: l.User, To: l.Message.To, MessageID: l.Message.MessageID, State: mail.Queued, Queued: l.Queued, Next: l.Queued,
-		})
+		d := invite.Delivery{
+			ID: l.ID, Invitation: l.Invitation, User: l.User, To: l.Message.To, MessageID: l.Message.MessageID, Kind: l.Kind, State: mail.Queued, Queued: l.Queued, Next: l.Queued,
+		}
+		if l.Suppressed {
+			d.State, d.Next = mail.Suppressed, time.Time{}
+		} else {
+			m.letters = append(m.letters, l)
+		}
+		m.deliveries = append(m.deliveries, d)
 	}
+	m.applyRedemption(c)
 	m.events = append(m.events, c.Audit...)
 	return nil
 }

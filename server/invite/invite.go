@@ -109,6 +109,7 @@ type Delivery struct {
 	User       directory.UserID
 	To         mail.Address
 	MessageID  string
+	Kind       LetterKind
 	State      mail.DeliveryState
 	Queued     time.Time
 	Next       time.Time // next attempt; zero if none is due

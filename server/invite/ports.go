@@ -31,6 +31,8 @@ type Letters interface {
 	// Copy is for the one person the inviter wants informed; false if there
 	// is none. It never carries the link, which is the guest's credential.
 	Copy(ctx context.Context, l LetterData) (mail.Message, bool, error)
+	// Code is the mail with a one-time passcode. It holds no link.
+	Code(ctx context.Context, d CodeData) (mail.Message, error)
 }
 
 // LetterData is everything an invitation mail says.

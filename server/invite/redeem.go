@@ -147,15 +147,26 @@ func (s *Service) deadLink(ctx context.Context, op string, c Claims, r Redemptio
 
 // signIn decides who signs in the holder of an address.
 func (s *Service) signIn(ctx context.Context, op string, sc scene, a mail.Address) (directory.Decision, error) {
-	facts := directory.SignInFacts{Address: a, Fallback: sc.policy.Fallback, Emulator: s.mode.Emulator}
+	facts, err := s.signInFacts(ctx, op, sc, a)
+	if err != nil {
+		return directory.Decision{}, err
+	}
+	return directory.DecideSignIn(facts), nil
+}
+
+// signInFacts gathers what that decision looks at.
+func (s *Service) signInFacts(ctx context.Context, op string, sc scene, a mail.Address) (directory.SignInFacts, error) {
+	facts := directory.SignInFacts{
+		Address: a, Rules: sc.policy.Rules, Providers: sc.policy.Providers, Fallback: sc.policy.Fallback, Emulator: s.mode.Emulator,
+	}
 	home, account, err := s.store.Home(ctx, sc.tenant.ID, a)
 	switch {
 	case err == nil:
 		facts.Home, facts.Account = &home, account
 	case !errors.Is(err, directory.ErrNotFound):
-		return directory.Decision{}, storeProblem(op, err)
+		return facts, storeProblem(op, err)
 	}
-	return directory.DecideSignIn(facts), nil
+	return facts, nil
 }
 
 // Accept records the guest's consent, given after signing in by the method

@@ -79,12 +79,12 @@ func (s *Service) planResend(ctx context.Context, op string, sc scene, f found, 
 	if err != nil {
 		return nil, Created{}, err
 	}
-	if err := s.write(ctx, op, sc, &c, guest, &inv, url, sender); err != nil {
+	c.Audit = []audit.Event{w.event(audit.ResendInvitation, guest, inv, nil)}
+	if err := s.write(ctx, op, posting{sc, &c, guest, &inv, url, sender, w}); err != nil {
 		return nil, Created{}, err
 	}
 	c.Users = []directory.User{guest} // see plan.replace
 	c.Invitations = []Invitation{inv}
-	c.Audit = []audit.Event{w.event(audit.ResendInvitation, guest, inv, nil)}
 	guest.Version++
 	inv.Version++
 	return &c, Created{Invitation: inv, User: guest, RedeemURL: url}, nil

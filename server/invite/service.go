@@ -17,6 +17,18 @@ type Options struct {
 	Tickets Tickets // required
 	Letters Letters // required
 
+	// OptOuts signs and verifies the links to block further invitations, for
+	// a purpose of their own. Nil: mails have no such link.
+	OptOuts Tickets
+
+	// CodeKey authenticates stored passcodes; 32 random bytes that every
+	// node shares. Nil: no code can be mailed.
+	CodeKey []byte
+
+	// FailedLinks is how many links that do not verify a network may try in
+	// a minute. 0 means DefaultFailedLinks.
+	FailedLinks int
+
 	// Mailboxes answers where delivered mail was filed. Nil: nobody knows.
 	Mailboxes Mailboxes
 
@@ -25,8 +37,10 @@ type Options struct {
 
 	Now   func() time.Time // required
 	NewID func() string    // required; UUIDv7
-	Wake  func()           // called after mail was queued; nil is fine
-	Mode  Mode
+	// NewCode returns the digits of a passcode. Nil: random ones.
+	NewCode func() string
+	Wake    func() // called after mail was queued; nil is fine
+	Mode    Mode
 }
 
 // Mode says what kind of server this is.
@@ -48,6 +62,12 @@ type Service struct {
 	newID   func() string
 	wake    func()
 	mode    Mode
+
+	optOuts     Tickets
+	codeKey     []byte
+	newCode     func() string
+	failedLinks int
+	failed      failures
 
 	views  viewBuffer
 	wanted chan wantedLink // requests for new links, handled by Run
@@ -72,9 +92,16 @@ func New(o Options) (*Service, error) {
 	if o.Wake == nil {
 		o.Wake = func() {}
 	}
+	if o.NewCode == nil {
+		o.NewCode = randomCode
+	}
+	if o.FailedLinks == 0 {
+		o.FailedLinks = DefaultFailedLinks
+	}
 	return &Service{
 		store: o.Store, tickets: o.Tickets, letters: o.Letters, boxes: o.Mailboxes, url: o.RedeemURL,
 		clock: o.Now, newID: o.NewID, wake: o.Wake, mode: o.Mode,
+		optOuts: o.OptOuts, codeKey: o.CodeKey, newCode: o.NewCode, failedLinks: o.FailedLinks,
 		wanted: make(chan wantedLink, maxWanted),
 	}, nil
 }
@@ -163,28 +190,50 @@ func (s *Service) issue(op string, sc scene, guest directory.User, inv *Invitati
 	return s.url(inv.Tenant, inv.ID, ticket), nil
 }
 
-// write adds the next letter of inv to c, and the copy for whoever is to be
-// informed. The limits count them against inviter.
-func (s *Service) write(ctx context.Context, op string, sc scene, c *Change, guest directory.User, inv *Invitation, redeemURL, inviter string) error {
-	inv.Sends++
-	inv.Sent = sc.now
-	data := LetterData{Tenant: sc.tenant, Guest: guest, Invitation: *inv, RedeemURL: redeemURL, Send: inv.Sends, Now: sc.now}
-	add := func(m mail.Message) {
-		c.Mail = append(c.Mail, Letter{
-			ID: s.newID(), Invitation: inv.ID, User: guest.ID, Inviter: inviter,
-			Message: m, LimitKey: m.To.LimitKey(), Queued: sc.now,
+// A posting is a letter about to be written.
+type posting struct {
+	scene     scene
+	change    *Change // gets the letter
+	guest     directory.User
+	inv       *Invitation
+	redeemURL string
+	sender    string // id that the limits count against
+	audit     scribe
+}
+
+// write adds the next letter of the invitation to the change, and the copy for
+// whoever is to be informed. If the guest has blocked invitations, only the
+// record of a letter is added, and the audit event that says so.
+func (s *Service) write(ctx context.Context, op string, p posting) error {
+	since, err := s.blockedSince(ctx, p.inv.Tenant, p.inv.Email)
+	if err != nil {
+		return storeProblem(op, err)
+	}
+	p.inv.Sends++
+	data := LetterData{Tenant: p.scene.tenant, Guest: p.guest, Invitation: *p.inv, RedeemURL: p.redeemURL, Send: p.inv.Sends, Now: p.scene.now}
+	add := func(k LetterKind, m mail.Message) {
+		p.change.Mail = append(p.change.Mail, Letter{
+			ID: s.newID(), Invitation: p.inv.ID, User: p.guest.ID, Inviter: p.sender, Kind: k,
+			Message: m, LimitKey: m.To.LimitKey(), Queued: p.scene.now, Suppressed: !since.IsZero(),
 		})
 	}
 	m, err := s.letters.Invitation(ctx, data)
 	if err != nil {
 		return letterProblem(op, err)
 	}
-	add(m)
+	if !since.IsZero() {
+		m.Raw = nil
+		add(LetterInvitation, m)
+		p.change.Audit = append(p.change.Audit, p.audit.event(audit.EmailNotSent, p.guest, *p.inv, map[string]string{"blocked": stamp(since)}))
+		return nil
+	}
+	p.inv.Sent = p.scene.now
+	add(LetterInvitation, m)
 	switch m, wanted, err := s.letters.Copy(ctx, data); {
 	case err != nil:
 		return letterProblem(op, err)
 	case wanted:
-		add(m)
+		add(LetterCopy, m)
 	}
 	return nil
 }

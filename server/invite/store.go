@@ -18,6 +18,72 @@ type Change struct {
 	NewInvitations []Invitation
 	Invitations    []Invitation // replace; Version as for directory.Change.Users
 	Mail           []Letter
+
+	Blocks   []Block   // there already: nothing changes
+	Unblock  []string  // keys of blocks to drop; not there: no error
+	Passcode *Passcode // takes the place of the one its session asked for before
+}
+
+// LetterKind says what a mail of an invitation is.
+type LetterKind string
+
+// The kinds.
+const (
+	LetterInvitation LetterKind = "invitation" // carries the link
+	LetterCopy       LetterKind = "copy"       // for somebody else's information
+	LetterCode       LetterKind = "code"       // carries a one-time passcode
+)
+
+// Block says that a person asked a tenant not to be invited again.
+type Block struct {
+	Key        string // of the address, see [BlockKey]
+	Invitation ID     // whose link said so
+	At         time.Time
+}
+
+// Purpose is what a passcode is asked for. A code serves no other.
+type Purpose string
+
+// The purposes.
+const (
+	ToRedeem  Purpose = "redeem"
+	ToUnblock Purpose = "unblock"
+)
+
+// Passcode is a one-time passcode as it is kept: the code itself is only in
+// the mail.
+type Passcode struct {
+	Session    string // hash of the id of the session that asked; one code for each
+	Purpose    Purpose
+	Invitation ID
+	MAC        string // of code, tenant, session, purpose and address
+	Expires    time.Time
+}
+
+// Throttle counts tries in a window that slides.
+type Throttle struct {
+	Bucket string // whose tries they are
+	Limit  int
+	Window time.Duration
+	Now    time.Time
+}
+
+// PasscodeTry is somebody's try of a code.
+type PasscodeTry struct {
+	Session  string
+	Purpose  Purpose
+	MAC      string
+	Now      time.Time
+	MaxTries int
+	Throttle Throttle // of whoever tries; a right code costs nothing
+}
+
+// PasscodeOutcome is what became of a try. The zero value: there is no code
+// that could be tried any more.
+type PasscodeOutcome struct {
+	Right bool          // and the code is used up by it
+	Left  int           // tries after a wrong one
+	Wait  time.Duration // not zero: nothing was tried, too many were before
 }
 
 // Letter is a mail to queue with an invitation.
@@ -25,10 +91,12 @@ type Letter struct {
 	ID         string // of the queue row, UUIDv7
 	Invitation ID
 	User       directory.UserID
-	Inviter    string // id that the sending limits count against
+	Inviter    string     // id that the sending limits count against
+	Kind       LetterKind // empty: LetterInvitation
 	Message    mail.Message
 	LimitKey   string // of the recipient, see mail.Address.LimitKey
 	Queued     time.Time
+	Suppressed bool // only the record is stored: the mail is not sent, and its bytes are not kept
 }
 
 // Counts is how many mails were queued lately, for the sending limits. Each
@@ -53,6 +121,8 @@ type CountQuery struct {
 // directory.ErrNotFound. Every list is paged by key: after is the last id of
 // the page before, empty for the first; pages hold at most limit rows.
 type Store interface {
+	MailStore
+
 	Tenant(ctx context.Context, id directory.TenantID) (directory.Tenant, error)
 	Policy(ctx context.Context, id directory.TenantID) (directory.Policy, error)
 
@@ -87,6 +157,24 @@ type Store interface {
 	// AddViews adds v to what is stored. It may lag and may lose the last
 	// second on a crash: it is evidence, not a promise.
 	AddViews(ctx context.Context, t directory.TenantID, id ID, v Views) error
+
+	// Blocked returns when the holder of an address asked not to be invited
+	// again; ErrNotFound if they did not. key is that of BlockKey.
+	Blocked(ctx context.Context, t directory.TenantID, key string) (time.Time, error)
+
+	// Throttle counts one more try, unless as many as the limit lie in the
+	// window: then it counts nothing and returns how long to wait. Tries
+	// that race are counted one after the other.
+	Throttle(ctx context.Context, t directory.TenantID, q Throttle) (wait time.Duration, err error)
+	// AddTries counts what was counted in memory, whatever the limit.
+	AddTries(ctx context.Context, t directory.TenantID, bucket string, at []time.Time) error
+	// RecentTries returns the tries of every bucket that had one after a
+	// moment, at most 999 buckets.
+	RecentTries(ctx context.Context, t directory.TenantID, since time.Time) (map[string][]time.Time, error)
+
+	// TryPasscode counts the try and compares in constant time, all in one
+	// durable transaction: of codes tried at the same time one is right.
+	TryPasscode(ctx context.Context, t directory.TenantID, q PasscodeTry) (PasscodeOutcome, error)
 
 	// ApplyInvitation applies a change whole, durably, or not at all.
 	// It returns directory.ErrStale, ErrFull or ErrBusy.

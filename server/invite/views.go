@@ -104,20 +104,23 @@ func (s *Service) viewsOf(ctx context.Context, inv Invitation) (Views, error) {
 // flushEvery is how often views are stored.
 const flushEvery = time.Second
 
-// Run does what needs no caller: it stores views and answers requests for new
+// Run does what needs no caller: it stores views and failed links and answers requests for new
 // links, until ctx ends. It returns nil after a last flush.
 func (s *Service) Run(ctx context.Context) error {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
+	s.recallFailures(ctx)
 	for {
 		select {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 			defer cancel()
 			s.flushViews(last)
+			s.flushFailures(last)
 			return nil
 		case <-tick.C:
 			s.flushViews(ctx)
+			s.flushFailures(ctx)
 		case w := <-s.wanted:
 			// Whoever asked got their answer; a stranger's request fails
 			// here, and nobody is to learn which ones do.

@@ -21,6 +21,13 @@ import (
 // neither read nor change it; the server keeps nothing, so opening a link
 // writes nothing.
 type Guest struct {
+	// ID is the session's, with at least 128 random bits: a passcode is good
+	// for the session that asked for it. It changes with every link opened.
+	ID string
+	// Purpose is what the cookie was made for; empty: to redeem. A cookie
+	// made for one page must not open another.
+	Purpose string
+
 	Tenant      directory.TenantID
 	User        directory.UserID
 	Invitation  string // invitation id
@@ -40,6 +47,8 @@ type Guest struct {
 // guestJSON is a [Guest] inside the seal. Names are short: cookies travel with
 // every request. Times are Unix milliseconds, 0 for none.
 type guestJSON struct {
+	ID          string `json:"k,omitempty"`
+	Purpose     string `json:"p,omitempty"`
 	Tenant      string `json:"t"`
 	User        string `json:"u"`
 	Invitation  string `json:"i"`
@@ -91,7 +100,7 @@ func (s *Service) SealCookie(v Guest) (string, error) {
 		return "", errors.New("session: Guest.Expires is zero: sessions end")
 	}
 	plain, err := json.Marshal(guestJSON{
-		Tenant: string(v.Tenant), User: string(v.User), Invitation: v.Invitation, Generation: v.Generation, JTI: v.JTI,
+		ID: v.ID, Purpose: v.Purpose, Tenant: string(v.Tenant), User: string(v.User), Invitation: v.Invitation, Generation: v.Generation, JTI: v.JTI,
 		Issued: toMillis(v.Issued), LinkExpires: toMillis(v.LinkExpires), Method: string(v.Method), SignedIn: v.SignedIn,
 		Accepted: v.JustAccepted, Redirect: v.Redirect, CSRF: v.CSRF, Expires: toMillis(v.Expires),
 	})
@@ -122,7 +131,7 @@ func (s *Service) OpenCookie(value string) (Guest, error) {
 			Detail: "This page was open for too long. Open the link in the mail again.", Err: fmt.Errorf("session: cookie: %w", err)}
 	}
 	return Guest{
-		Tenant: directory.TenantID(v.Tenant), User: directory.UserID(v.User), Invitation: v.Invitation, Generation: v.Generation, JTI: v.JTI,
+		ID: v.ID, Purpose: v.Purpose, Tenant: directory.TenantID(v.Tenant), User: directory.UserID(v.User), Invitation: v.Invitation, Generation: v.Generation, JTI: v.JTI,
 		Issued: fromMillis(v.Issued), LinkExpires: fromMillis(v.LinkExpires), Method: directory.Method(v.Method), SignedIn: v.SignedIn,
 		JustAccepted: v.Accepted, Redirect: v.Redirect, CSRF: v.CSRF, Expires: fromMillis(v.Expires),
 	}, nil

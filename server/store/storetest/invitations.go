@@ -48,7 +48,7 @@ func testTogether(h *house) {
 	require.NoError(h, err)
 	require.Equal(h, []invite.Delivery{{
 		ID: letter.ID, Invitation: inv.ID, User: u.ID, To: letter.Message.To, MessageID: letter.Message.MessageID,
-		State: mail.Queued, Queued: Start, Next: Start,
+		Kind: invite.LetterInvitation, State: mail.Queued, Queued: Start, Next: Start,
 	}}, deliveries)
 	items, err := h.ClaimMail(h.ctx, "w", Start, time.Minute, 9)
 	require.NoError(h, err)

@@ -35,7 +35,7 @@ var Start = time.Date(2026, 11, 20, 9, 30, 0, 0, time.UTC)
 
 // Run runs the suite. Each test gets a store of its own, which is closed after.
 func Run(t *testing.T, e Engine) {
-	for _, group := range [][]test{directoryTests, listTests, invitationTests, limitTests, outboxTests, isolationTests} {
+	for _, group := range [][]test{directoryTests, listTests, invitationTests, limitTests, outboxTests, isolationTests, redemptionTests} {
 		for _, tt := range group {
 			t.Run(tt.name, func(t *testing.T) {
 				s := e.Open(t)
@@ -85,7 +85,9 @@ func NewTenant(id string) (directory.Tenant, directory.Policy) {
 			Tenant:        directory.TenantID(id),
 			InvitesFrom:   directory.InvitesFromEveryone,
 			RedirectHosts: []string{"*." + name + ".example"},
+			Rules:         directory.RulesLegacy,
 			Fallback:      directory.FallbackLink,
+			CodeLifetime:  directory.DefaultCodeLifetime,
 			OnResend:      directory.KeepLinks,
 			LinkLifetime:  30 * 24 * time.Hour,
 			Limits:        directory.Limits{RecipientPer5Min: 1, TenantPerDay: 1000},

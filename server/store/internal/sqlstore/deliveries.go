@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -48,6 +49,7 @@ func deliveryOf(row Delivery) invite.Delivery {
 		User:       directory.UserID(row.UserID),
 		To:         mail.Address{Local: row.ToLocal, Domain: row.ToDomain},
 		MessageID:  row.MessageID,
+		Kind:       invite.LetterKind(row.Kind),
 		State:      mail.DeliveryState(row.State),
 		Queued:     moment(row.QueuedAt),
 		Attempts:   int(row.Attempts),
@@ -72,7 +74,7 @@ func attemptOf(row DeliveryAttempt) (mail.Attempt, error) {
 	}, nil
 }
 
-// queue inserts a letter, due at once.
+// queue inserts a letter, due at once, or the record of one that is held back.
 func queue(t directory.TenantID, l invite.Letter) step {
 	row := insertDeliveryParams{
 		Tenant:       string(t),
@@ -88,6 +90,11 @@ func queue(t directory.TenantID, l invite.Letter) step {
 		State:        string(mail.Queued),
 		QueuedAt:     micros(l.Queued),
 		DueAt:        sql.NullInt64{Int64: micros(l.Queued), Valid: true},
+		Kind:         string(cmp.Or(l.Kind, invite.LetterInvitation)),
+	}
+	if l.Suppressed {
+		row.State, row.DueAt = string(mail.Suppressed), sql.NullInt64{}
+		return func(ctx context.Context, q *Queries) error { return q.insertDelivery(ctx, row) }
 	}
 	body := insertBodyParams{Tenant: row.Tenant, DeliveryID: row.ID, Raw: l.Message.Raw}
 	if body.Raw == nil {

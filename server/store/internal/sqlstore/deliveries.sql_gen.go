@@ -257,7 +257,7 @@ func (q *Queries) deleteDeliveries(ctx context.Context, arg deleteDeliveriesPara
 }
 
 const deliveriesOfInvitation = `-- name: deliveriesOfInvitation :many
-select tenant, id, invitation_id, user_id, inviter, limit_key, to_local, to_domain, mail_from, message_id, state, queued_at, due_at, owner, attempts, canceled from deliveries where tenant = $1 and invitation_id = $2 order by id
+select tenant, id, invitation_id, user_id, inviter, limit_key, to_local, to_domain, mail_from, message_id, state, queued_at, due_at, owner, attempts, canceled, kind from deliveries where tenant = $1 and invitation_id = $2 order by id
 `
 
 type deliveriesOfInvitationParams struct {
@@ -291,6 +291,7 @@ func (q *Queries) deliveriesOfInvitation(ctx context.Context, arg deliveriesOfIn
 			&i.Owner,
 			&i.Attempts,
 			&i.Canceled,
+			&i.Kind,
 		); err != nil {
 			return nil, err
 		}
@@ -306,7 +307,7 @@ func (q *Queries) deliveriesOfInvitation(ctx context.Context, arg deliveriesOfIn
 }
 
 const delivery = `-- name: delivery :one
-select tenant, id, invitation_id, user_id, inviter, limit_key, to_local, to_domain, mail_from, message_id, state, queued_at, due_at, owner, attempts, canceled from deliveries where tenant = $1 and id = $2
+select tenant, id, invitation_id, user_id, inviter, limit_key, to_local, to_domain, mail_from, message_id, state, queued_at, due_at, owner, attempts, canceled, kind from deliveries where tenant = $1 and id = $2
 `
 
 type deliveryParams struct {
@@ -334,12 +335,13 @@ func (q *Queries) delivery(ctx context.Context, arg deliveryParams) (Delivery, e
 		&i.Owner,
 		&i.Attempts,
 		&i.Canceled,
+		&i.Kind,
 	)
 	return i, err
 }
 
 const due = `-- name: due :many
-select tenant, id, invitation_id, user_id, inviter, limit_key, to_local, to_domain, mail_from, message_id, state, queued_at, due_at, owner, attempts, canceled from deliveries where due_at <= $1 order by due_at limit $2
+select tenant, id, invitation_id, user_id, inviter, limit_key, to_local, to_domain, mail_from, message_id, state, queued_at, due_at, owner, attempts, canceled, kind from deliveries where due_at <= $1 order by due_at limit $2
 `
 
 type dueParams struct {
@@ -375,6 +377,7 @@ func (q *Queries) due(ctx context.Context, arg dueParams) ([]Delivery, error) {
 			&i.Owner,
 			&i.Attempts,
 			&i.Canceled,
+			&i.Kind,
 		); err != nil {
 			return nil, err
 		}
@@ -528,10 +531,10 @@ func (q *Queries) insertBody(ctx context.Context, arg insertBodyParams) error {
 const insertDelivery = `-- name: insertDelivery :exec
 insert into deliveries (
     tenant, id, invitation_id, user_id, inviter, limit_key, to_local, to_domain, mail_from, message_id, state,
-    queued_at, due_at, owner, attempts, canceled
+    queued_at, due_at, owner, attempts, canceled, kind
 ) values (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-    $11, $12, $13, $14, $15, $16
+    $11, $12, $13, $14, $15, $16, $17
 )
 `
 
@@ -552,6 +555,7 @@ type insertDeliveryParams struct {
 	Owner        string
 	Attempts     int64
 	Canceled     int64
+	Kind         string
 }
 
 func (q *Queries) insertDelivery(ctx context.Context, arg insertDeliveryParams) error {
@@ -572,6 +576,7 @@ func (q *Queries) insertDelivery(ctx context.Context, arg insertDeliveryParams) 
 		arg.Owner,
 		arg.Attempts,
 		arg.Canceled,
+		arg.Kind,
 	)
 	return err
 }

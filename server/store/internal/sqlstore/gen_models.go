@@ -44,6 +44,13 @@ type AuditEvent struct {
 	Details      string
 }
 
+type Block struct {
+	Tenant       string
+	AddressKey   string
+	InvitationID string
+	CreatedAt    int64
+}
+
 type Delivery struct {
 	Tenant       string
 	ID           string
@@ -61,6 +68,7 @@ type Delivery struct {
 	Owner        string
 	Attempts     int64
 	Canceled     int64
+	Kind         string
 }
 
 type DeliveryAttempt struct {
@@ -137,6 +145,17 @@ type InvitationView struct {
 	LastAt       int64
 }
 
+type Passcode struct {
+	Tenant       string
+	Session      string
+	Purpose      string
+	InvitationID string
+	Mac          string
+	ExpiresAt    int64
+	Tries        int64
+	UsedAt       int64
+}
+
 type Policy struct {
 	Tenant           string
 	InvitesFrom      string
@@ -153,6 +172,9 @@ type Policy struct {
 	InviterPerDay    int64
 	TenantPerDay     int64
 	Version          int64
+	Rules            string
+	Providers        string
+	CodeLifetimeUs   int64
 }
 
 type Tenant struct {

@@ -66,6 +66,11 @@ func PlanInvitation(c invite.Change) *Plan {
 		p.add(replaceInvitation(i))
 	}
 	each(p, c.Mail, func(l invite.Letter) step { return queue(c.Tenant, l) })
+	each(p, c.Blocks, func(b invite.Block) step { return addBlock(c.Tenant, b) })
+	each(p, c.Unblock, func(key string) step { return dropBlock(c.Tenant, key) })
+	if c.Passcode != nil {
+		p.add(putPasscode(c.Tenant, *c.Passcode))
+	}
 	return p
 }
 

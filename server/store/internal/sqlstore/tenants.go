@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -61,7 +62,9 @@ func policyOf(row Policy) (directory.Policy, error) {
 	p := directory.Policy{
 		Tenant:       directory.TenantID(row.Tenant),
 		InvitesFrom:  directory.InvitesFrom(row.InvitesFrom),
+		Rules:        directory.Rules(row.Rules),
 		Fallback:     directory.Fallback(row.Fallback),
+		CodeLifetime: time.Duration(row.CodeLifetimeUs) * time.Microsecond,
 		OnResend:     directory.OnResend(row.OnResend),
 		LinkLifetime: time.Duration(row.LinkLifetimeUs) * time.Microsecond,
 		Limits: directory.Limits{
@@ -78,6 +81,7 @@ func policyOf(row Policy) (directory.Policy, error) {
 		parse("policies.allowed_domains", row.AllowedDomains, &p.AllowedDomains),
 		parse("policies.blocked_domains", row.BlockedDomains, &p.BlockedDomains),
 		parse("policies.redirect_hosts", row.RedirectHosts, &p.RedirectHosts),
+		parse("policies.providers", row.Providers, &p.Providers),
 	)
 }
 
@@ -97,6 +101,9 @@ func policyRow(p directory.Policy) insertPolicyParams {
 		InviterPerMinute: int64(p.Limits.InviterPerMinute),
 		InviterPerDay:    int64(p.Limits.InviterPerDay),
 		TenantPerDay:     int64(p.Limits.TenantPerDay),
+		Rules:            string(cmp.Or(p.Rules, directory.RulesLegacy)),
+		Providers:        list(p.Providers),
+		CodeLifetimeUs:   cmp.Or(p.CodeLifetime, directory.DefaultCodeLifetime).Microseconds(),
 		Version:          p.Version,
 	}
 }

@@ -68,11 +68,11 @@ const insertPolicy = `-- name: insertPolicy :exec
 insert into policies (
     invites_from, allowed_domains, blocked_domains, redirect_hosts, fallback, on_resend, link_lifetime_us,
     recipient_per_5_min, recipient_per_day, domain_per_hour, inviter_per_minute, inviter_per_day, tenant_per_day,
-    tenant, version
+    rules, providers, code_lifetime_us, tenant, version
 ) values (
     $1, $2, $3, $4, $5, $6, $7,
     $8, $9, $10, $11, $12,
-    $13, $14, $15
+    $13, $14, $15, $16, $17, $18
 )
 `
 
@@ -90,6 +90,9 @@ type insertPolicyParams struct {
 	InviterPerMinute int64
 	InviterPerDay    int64
 	TenantPerDay     int64
+	Rules            string
+	Providers        string
+	CodeLifetimeUs   int64
 	Tenant           string
 	Version          int64
 }
@@ -109,6 +112,9 @@ func (q *Queries) insertPolicy(ctx context.Context, arg insertPolicyParams) erro
 		arg.InviterPerMinute,
 		arg.InviterPerDay,
 		arg.TenantPerDay,
+		arg.Rules,
+		arg.Providers,
+		arg.CodeLifetimeUs,
 		arg.Tenant,
 		arg.Version,
 	)
@@ -152,7 +158,7 @@ func (q *Queries) insertTenant(ctx context.Context, arg insertTenantParams) erro
 }
 
 const policy = `-- name: policy :one
-select tenant, invites_from, allowed_domains, blocked_domains, redirect_hosts, fallback, on_resend, link_lifetime_us, recipient_per_5_min, recipient_per_day, domain_per_hour, inviter_per_minute, inviter_per_day, tenant_per_day, version from policies where tenant = $1
+select tenant, invites_from, allowed_domains, blocked_domains, redirect_hosts, fallback, on_resend, link_lifetime_us, recipient_per_5_min, recipient_per_day, domain_per_hour, inviter_per_minute, inviter_per_day, tenant_per_day, version, rules, providers, code_lifetime_us from policies where tenant = $1
 `
 
 func (q *Queries) policy(ctx context.Context, tenant string) (Policy, error) {
@@ -174,6 +180,9 @@ func (q *Queries) policy(ctx context.Context, tenant string) (Policy, error) {
 		&i.InviterPerDay,
 		&i.TenantPerDay,
 		&i.Version,
+		&i.Rules,
+		&i.Providers,
+		&i.CodeLifetimeUs,
 	)
 	return i, err
 }
@@ -248,8 +257,8 @@ update policies set
     link_lifetime_us = $7, recipient_per_5_min = $8,
     recipient_per_day = $9, domain_per_hour = $10,
     inviter_per_minute = $11, inviter_per_day = $12, tenant_per_day = $13,
-    version = version + 1
-where tenant = $14 and version = $15
+    rules = $14, providers = $15, code_lifetime_us = $16, version = version + 1
+where tenant = $17 and version = $18
 `
 
 type updatePolicyParams struct {
@@ -266,6 +275,9 @@ type updatePolicyParams struct {
 	InviterPerMinute int64
 	InviterPerDay    int64
 	TenantPerDay     int64
+	Rules            string
+	Providers        string
+	CodeLifetimeUs   int64
 	Tenant           string
 	Version          int64
 }
@@ -285,6 +297,9 @@ func (q *Queries) updatePolicy(ctx context.Context, arg updatePolicyParams) (int
 		arg.InviterPerMinute,
 		arg.InviterPerDay,
 		arg.TenantPerDay,
+		arg.Rules,
+		arg.Providers,
+		arg.CodeLifetimeUs,
 		arg.Tenant,
 		arg.Version,
 	)

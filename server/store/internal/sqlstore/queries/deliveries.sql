@@ -1,10 +1,10 @@
 -- name: insertDelivery :exec
 insert into deliveries (
     tenant, id, invitation_id, user_id, inviter, limit_key, to_local, to_domain, mail_from, message_id, state,
-    queued_at, due_at, owner, attempts, canceled
+    queued_at, due_at, owner, attempts, canceled, kind
 ) values (
     @tenant, @id, @invitation_id, @user_id, @inviter, @limit_key, @to_local, @to_domain, @mail_from, @message_id,
-    @state, @queued_at, @due_at, @owner, @attempts, @canceled
+    @state, @queued_at, @due_at, @owner, @attempts, @canceled, @kind
 );
 
 -- name: insertBody :exec

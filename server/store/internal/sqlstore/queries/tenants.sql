@@ -16,11 +16,11 @@ select * from tenants where id > @after order by id limit @max_rows;
 insert into policies (
     invites_from, allowed_domains, blocked_domains, redirect_hosts, fallback, on_resend, link_lifetime_us,
     recipient_per_5_min, recipient_per_day, domain_per_hour, inviter_per_minute, inviter_per_day, tenant_per_day,
-    tenant, version
+    rules, providers, code_lifetime_us, tenant, version
 ) values (
     @invites_from, @allowed_domains, @blocked_domains, @redirect_hosts, @fallback, @on_resend, @link_lifetime_us,
     @recipient_per_5_min, @recipient_per_day, @domain_per_hour, @inviter_per_minute, @inviter_per_day,
-    @tenant_per_day, @tenant, @version
+    @tenant_per_day, @rules, @providers, @code_lifetime_us, @tenant, @version
 );
 
 -- name: policy :one
@@ -33,7 +33,7 @@ update policies set
     link_lifetime_us = @link_lifetime_us, recipient_per_5_min = @recipient_per_5_min,
     recipient_per_day = @recipient_per_day, domain_per_hour = @domain_per_hour,
     inviter_per_minute = @inviter_per_minute, inviter_per_day = @inviter_per_day, tenant_per_day = @tenant_per_day,
-    version = version + 1
+    rules = @rules, providers = @providers, code_lifetime_us = @code_lifetime_us, version = version + 1
 where tenant = @tenant and version = @version;
 
 -- name: insertApplication :exec
