@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"path"
 	"strings"
+	"unicode"
 )
 
 // gtubeString is the Generic Test for Unsolicited Bulk Email.
@@ -77,6 +78,51 @@ func longLine(m *mail) (string, bool) {
 		rest = rest[n+1:]
 	}
 	return "", false
+}
+
+// hidden are ways to keep words of the HTML from the reader, in lower case and
+// without spaces.
+var hidden = []string{"display:none", "visibility:hidden", "font-size:0;", "font-size:0px", "font-size:0pt", "opacity:0;", "max-height:0;"}
+
+// hiddenText asks for more words than the preview line that many mails hide.
+func hiddenText(m *mail) (string, bool) {
+	const preview = 150 // characters
+	found := 0
+	low := strings.ToLower(m.HTML)
+	for rest := low; found <= preview; {
+		start := strings.Index(rest, "style=")
+		if start < 0 || start+7 > len(rest) {
+			break
+		}
+		quote := rest[start+6]
+		rest = rest[start+7:]
+		end := strings.IndexByte(rest, quote)
+		if end < 0 || end > 4096 {
+			continue
+		}
+		style := strings.Join(strings.Fields(rest[:end]), "") + ";"
+		rest = rest[end+1:]
+		if containsAny(style, hidden) {
+			found += lettersUpToEnd(rest)
+		}
+	}
+	return "text/html", found > preview
+}
+
+// lettersUpToEnd counts the letters between the end of a tag and the first
+// end tag, but no more than matter.
+func lettersUpToEnd(s string) (n int) {
+	if len(s) > 4096 {
+		s = s[:4096]
+	}
+	_, s, _ = strings.Cut(s, ">")
+	s, _, _ = strings.Cut(s, "</")
+	for _, r := range s {
+		if unicode.IsLetter(r) {
+			n++
+		}
+	}
+	return n
 }
 
 // pressing are phrases that hurry the reader, in lower case.

@@ -60,6 +60,10 @@ type Scenario struct {
 	SMTPUTF8 bool
 	Received time.Time // zero: rules about the age of the mail are silent
 	Forced   []Force   // first match wins
+
+	Auth     *Auth    // nil: authenticity was not judged, and rules about it are silent
+	Contacts []string // globs over the address of From: the recipient knows them
+	Allow    []string // globs over the address of From: an administrator lets them in
 }
 
 // Folder names as a [Force] and the X-Sink-Folder field spell them, in any case.

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -67,6 +68,48 @@ var shorteners = map[string]bool{
 
 func linkShortener(m *mail) (string, bool) {
 	return m.links(func(_, host string) bool { return shorteners[strings.TrimPrefix(host, "www.")] })
+}
+
+// longestURL is what every browser and mail client copes with, in bytes.
+const longestURL = 2000
+
+func longURL(m *mail) (string, bool) {
+	for _, l := range m.Links {
+		if len(l.URL) > longestURL {
+			_, host := hostOf(l.URL)
+			return host + ": " + strconv.Itoa(len(l.URL)) + " characters", true
+		}
+	}
+	return "", false
+}
+
+// linkOtherDomain leaves out what other rules speak of: addresses, shorteners
+// and this machine.
+func linkOtherDomain(m *mail) (string, bool) {
+	if m.fromDomain == "" {
+		return "", false
+	}
+	return m.links(func(scheme, host string) bool {
+		if scheme != "http" && scheme != "https" || loopback(host) || shorteners[strings.TrimPrefix(host, "www.")] {
+			return false
+		}
+		_, err := netip.ParseAddr(host)
+		return err != nil && !related(registered(host), registered(m.fromDomain))
+	})
+}
+
+// registered cuts a host name to what its owner seems to have registered: two
+// labels, or three if the second last is one that registries use.
+func registered(host string) string {
+	labels := strings.Split(host, ".")
+	n := 2
+	if len(labels) > 2 && len(labels[len(labels)-1]) == 2 {
+		switch labels[len(labels)-2] {
+		case "co", "com", "org", "net", "ac", "gov", "edu":
+			n = 3
+		}
+	}
+	return strings.Join(labels[max(0, len(labels)-n):], ".")
 }
 
 func linkMismatch(m *mail) (string, bool) {

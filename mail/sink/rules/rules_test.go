@@ -74,8 +74,8 @@ var defects = []struct {
 	scl  int
 }{
 	{"nothing is wrong", replace(), "", 1},
-	{"the emulator's own sender is the brand itself", replace("Contoso Invitations <invites@contoso.example>", "Microsoft Invitations on behalf of Contoso <invites@microsoft.com>"), "REPLYTO_OTHER_DOMAIN", 1},
-	{"a tenant's initial domain belongs to the brand", replace("Contoso Invitations <invites@contoso.example>", "Microsoft Invitations on behalf of contoso.example <invites@contoso.onmicrosoft.example>"), "REPLYTO_OTHER_DOMAIN", 1},
+	{"the emulator's own sender is the brand itself", replace("Contoso Invitations <invites@contoso.example>", "Microsoft Invitations on behalf of Contoso <invites@microsoft.com>"), "LINK_OTHER_DOMAIN_THAN_FROM REPLYTO_OTHER_DOMAIN", 1},
+	{"a tenant's initial domain belongs to the brand", replace("Contoso Invitations <invites@contoso.example>", "Microsoft Invitations on behalf of contoso.example <invites@contoso.onmicrosoft.example>"), "LINK_OTHER_DOMAIN_THAN_FROM REPLYTO_OTHER_DOMAIN", 1},
 	{"a brand's name from another domain", replace("Contoso Invitations", "Microsoft Invitations on behalf of Contoso"), "BRAND_IN_DISPLAY_NAME", 5},
 	{"a brand's name in disguise", replace("Contoso Invitations", "Mіcr0soft Team"), "BRAND_IN_DISPLAY_NAME", 5},
 	{"a brand's name inside a word", replace("Contoso Invitations", "Microsoftware Ltd"), "", 1},
@@ -105,6 +105,11 @@ var defects = []struct {
 	{"links to localhost, too", replace("https://contoso.example/redeem", "http://localhost:8080/redeem"), "", 1},
 	{"a link in clear", replace("https://contoso.example/redeem", "http://contoso.example/redeem"), "LINK_HTTP", 1},
 	{"a shortened link", replace("https://contoso.example/redeem", "https://bit.ly/redeem"), "LINK_SHORTENER", 1},
+	{"a link to somebody else", replace("https://contoso.example/redeem", "https://fabrikam.example/redeem"), "LINK_OTHER_DOMAIN_THAN_FROM", 1},
+	{"a link to another host of the same owner", replace("https://contoso.example/redeem", "https://apps.contoso.example/redeem", "<invites@contoso.example>", "<invites@mail.contoso.example>"), "", 1},
+	{"a link nobody can click in whole", replace("Review and accept: https://contoso.example/redeem?x=1\r\n", "Review and accept.\r\n", "href=\"https://contoso.example/redeem?x=1", "href=\"https://contoso.example/redeem?x=\r\n"+strings.Repeat(strings.Repeat("y", 500)+"\r\n", 5)), "TOKEN_URL_OVER_2000", 1},
+	{"words for filters alone", replace("<p>This mail", "<div style=\"color:red; display: none\">"+strings.Repeat("tender quotes of old poets ", 8)+"</div><p>This mail"), "HIDDEN_TEXT", 1},
+	{"a hidden preview line", replace("<p>This mail", "<div style='display:none'>Sam invites you to work with Contoso</div><p>This mail"), "", 1},
 	{"call us about your money", replace("work with their applications", "call +1 (888) 555-0100 about your payment of $499.99"), "PHONE_AND_MONEY_IN_MESSAGE", 5},
 	{"money without a telephone number", replace("work with their applications", "a budget of 500 EUR on 2024-11-21 10:00 at 192.168.100.200"), "", 1},
 	{"pressure", replace("work with their applications.", "act now, or your account will be suspended."), "URGENCY_WORDS", 1},
@@ -140,8 +145,13 @@ func TestCheck(t *testing.T) {
 			}
 		})
 	}
+	for _, tt := range sessions {
+		for _, rule := range strings.Fields(tt.want) {
+			covered[rule] = true
+		}
+	}
 	for _, h := range rules.All() {
-		require.True(t, covered[h.Rule], "no mail of the table triggers %s", h.Rule)
+		require.True(t, covered[h.Rule], "no mail of the tables triggers %s", h.Rule)
 	}
 }
 
@@ -150,7 +160,7 @@ func TestEveryRuleExplainsItself(t *testing.T) {
 	for _, h := range rules.All() {
 		require.False(t, seen[h.Rule], h.Rule)
 		seen[h.Rule] = true
-		require.Positive(t, h.Score, h.Rule)
+		require.NotZero(t, h.Score, h.Rule)
 		require.NotEmpty(t, h.Why, h.Rule)
 		require.NotEmpty(t, h.Fix, h.Rule)
 		require.True(t, strings.HasSuffix(h.Why, "."), h.Rule)
@@ -266,6 +276,9 @@ func FuzzCheck(f *testing.F) {
 		}
 		v := rules.Check(input(t, string(raw)), rules.Scenario{Received: received, Rcpt: rcpt, Forced: []rules.Force{{To: pattern, Folder: "Junk"}}})
 		require.Contains(t, []int{1, 5, 6, 9}, v.SCL)
+		for _, f := range v.Fields() {
+			require.NotContains(t, f.Value, "\n")
+		}
 		sum := 0.0
 		for _, h := range v.Hits {
 			require.NotEmpty(t, h.Why)
