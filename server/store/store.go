@@ -24,6 +24,7 @@ type Store interface {
 	session.Store
 	outbox.Store
 	outbox.Renewer
+	outbox.Postponer
 
 	// Ping reports whether the engine can serve.
 	Ping(ctx context.Context) error

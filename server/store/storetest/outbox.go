@@ -28,6 +28,9 @@ var outboxTests = []test{
 	{"results of unknown mail are dropped", testUnknownResult},
 	{"a hostile reply is stored", testHostileReply},
 	{"a mail without bytes is handed out empty", testNoBytes},
+	{"mail put off falls due when it says, as if never leased", testPostpone},
+	{"mail is listed by state, newest first, page by page", testListMail},
+	{"mail that failed or waits is queued again, with its bytes", testRedrive},
 }
 
 // finished returns results for items.

@@ -1,0 +1,4 @@
+package audit
+
+// RedriveMail is an operator queueing a mail again that had failed or waited.
+const RedriveMail Activity = "Redrive mail"
