@@ -131,5 +131,5 @@ func (f *Forced) save(list []rules.Force) error {
 
 // Judge is an Options.Judge that asks the built-in rules, with these.
 func (f *Forced) Judge(e Envelope, recipient string, raw []byte) rules.Verdict {
-	return judgeByRules(e, recipient, raw, f.now())
+	return Judge{Forced: f}.Rules(e, recipient, raw)
 }

@@ -2,25 +2,104 @@ package sink
 
 import (
 	"net"
+	"net/netip"
+	"slices"
+	"strings"
 
+	"invited/mail/dkim"
 	"invited/mail/sink/mime"
 	"invited/mail/sink/rules"
+	"invited/mail/sink/scenario"
 )
 
-// JudgeByRules is an Options.Judge that asks the built-in rules.
+// JudgeByRules is an Options.Judge that asks the built-in rules about what the
+// sink sees. Mail from this machine has nothing to prove; see [Judge] for mail
+// that is to be judged as if it came from elsewhere.
 func JudgeByRules(e Envelope, recipient string, raw []byte) rules.Verdict {
-	return judgeByRules(e, recipient, raw, nil)
+	return Judge{}.Rules(e, recipient, raw)
 }
 
-func judgeByRules(e Envelope, recipient string, raw []byte, forced []rules.Force) rules.Verdict {
+// Judge asks the built-in rules within a scenario.
+type Judge struct {
+	Scenario *scenario.Scenario // nil: only what the sink sees, and what a mail says of itself in X-Sink- fields
+	Forced   *Forced            // nil: none; they come before those of the scenario
+}
+
+// Rules is an Options.Judge.
+func (j Judge) Rules(e Envelope, recipient string, raw []byte) rules.Verdict {
 	m, _ := mime.Parse(raw, mime.Limits{}) // what was understood is judged
+	s := j.session(e, m)
+	in := rules.Scenario{
+		Helo: s.Helo, MailFrom: e.From, Rcpt: recipient, SMTPUTF8: e.SMTPUTF8, Received: e.Received,
+	}
+	if s.ClientIP.IsValid() {
+		in.ClientIP = s.ClientIP.String()
+	}
+	if j.Forced != nil {
+		in.Forced = j.Forced.now()
+	}
+	if j.Scenario != nil {
+		in.Forced = slices.Clip(in.Forced) // it is the list's own
+		in.Contacts, in.Allow = j.Scenario.Contacts, j.Scenario.Allow
+		for _, f := range j.Scenario.Force {
+			in.Forced = append(in.Forced, rules.Force(f))
+		}
+	}
+	if s.Judged {
+		in.Auth = j.authenticate(s, m, raw)
+	}
+	return rules.Check(ruleInput(raw, m), in)
+}
+
+// Session returns how a message is assumed to have come, as [Judge.Rules]
+// does.
+func (j Judge) Session(e Envelope, raw []byte) scenario.Session {
+	m, _ := mime.Parse(raw, mime.Limits{Text: 1, Links: 1})
+	return j.session(e, m)
+}
+
+func (j Judge) session(e Envelope, m *mime.Message) scenario.Session {
 	host, _, err := net.SplitHostPort(e.Remote)
 	if err != nil {
 		host = e.Remote
 	}
-	return rules.Check(ruleInput(raw, m), rules.Scenario{
-		Helo: e.Helo, ClientIP: host, MailFrom: e.From, Rcpt: recipient, SMTPUTF8: e.SMTPUTF8, Received: e.Received, Forced: forced,
-	})
+	ip, _ := netip.ParseAddr(host)
+	real := scenario.Session{ClientIP: ip.Unmap().WithZone(""), Helo: e.Helo, TLS: e.TLS, MailFrom: e.From}
+	return j.Scenario.Session(real, m.Get)
+}
+
+// authenticate verifies signatures and asks the scenario's DNS.
+func (j Judge) authenticate(s scenario.Session, m *mime.Message, raw []byte) *rules.Auth {
+	zone := j.Scenario.DNS()
+	var signatures []scenario.Signature
+	for _, r := range dkim.Verify(raw, zone.TXT) {
+		signatures = append(signatures, scenario.Signature{Domain: r.Domain, Selector: r.Selector, Result: string(r.Status), Problem: r.Problem})
+	}
+	r := scenario.Authenticate(s, zone, fromDomains(m), signatures)
+	a := &rules.Auth{
+		ClientIP: r.ClientIP, Helo: r.Helo, PTR: r.PTR, TLS: r.TLS, MailFrom: r.MailFrom,
+		SPF: r.SPF, SPFDomain: r.SPFDomain, SPFDetail: r.SPFDetail, DKIM: r.DKIM,
+		DMARC: r.DMARC, Policy: r.Policy, FromDomain: r.FromDomain, Aligned: r.Aligned,
+	}
+	for _, sig := range signatures {
+		a.Signatures = append(a.Signatures, rules.Signature(sig))
+	}
+	return a
+}
+
+// fromDomains returns the domains the From fields name, each once.
+func fromDomains(m *mime.Message) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, p := range m.From {
+		i := strings.LastIndexByte(p.Address, '@')
+		domain := strings.ToLower(p.Address[i+1:])
+		if i >= 0 && domain != "" && !seen[domain] {
+			seen[domain] = true
+			out = append(out, domain)
+		}
+	}
+	return out
 }
 
 // ruleInput hands a parsed message to the rules.
