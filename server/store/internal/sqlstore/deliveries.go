@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,19 +127,6 @@ func (r *Reader) MailCounts(ctx context.Context, t directory.TenantID, q invite.
 	var c invite.Counts
 	var err error
 	since := func(window time.Duration) int64 { return micros(q.Now.Add(-window)) }
-	recipient := func(limit int, window time.Duration) int {
-		if limit <= 0 || err != nil {
-			return 0
-		}
-		var sent []int64
-		sent, err = r.q.sentToRecipient(ctx, sentToRecipientParams{
-			Tenant: string(t), LimitKey: q.LimitKey, Since: since(window), MaxRows: int32(limit),
-		})
-		if len(sent) == limit { // exhausted until the oldest of these leaves the window
-			c.Oldest = moment(sent[limit-1])
-		}
-		return len(sent)
-	}
 	count := func(limit int, window time.Duration, query func(since int64, maxRows int32) (int64, error)) int {
 		if limit <= 0 || err != nil {
 			return 0
@@ -156,13 +144,33 @@ func (r *Reader) MailCounts(ctx context.Context, t directory.TenantID, q invite.
 	byTenant := func(since int64, maxRows int32) (int64, error) {
 		return r.q.countByTenant(ctx, countByTenantParams{Tenant: string(t), Since: since, MaxRows: maxRows})
 	}
-	c.Recipient5Min = recipient(q.Limits.RecipientPer5Min, 5*time.Minute)
-	c.RecipientDay = recipient(q.Limits.RecipientPerDay, 24*time.Hour) // the longer wait is the one to name
+	if rows := max(q.Limits.RecipientPer5Min, q.Limits.RecipientPerDay); rows > 0 {
+		var sent []int64 // newest first
+		sent, err = r.q.sentToRecipient(ctx, sentToRecipientParams{
+			Tenant: string(t), LimitKey: q.LimitKey, Since: since(24 * time.Hour), MaxRows: int32(rows),
+		})
+		lately := slices.IndexFunc(sent, func(at int64) bool { return at <= since(5*time.Minute) })
+		if lately < 0 {
+			lately = len(sent)
+		}
+		c.Recipient5Min = exhaust(&c, sent[:lately], q.Limits.RecipientPer5Min)
+		c.RecipientDay = exhaust(&c, sent, q.Limits.RecipientPerDay) // the longer wait is the one to name
+	}
 	c.DomainHour = count(q.Limits.DomainPerHour, time.Hour, toDomain)
 	c.InviterMinute = count(q.Limits.InviterPerMinute, time.Minute, byInviter)
 	c.InviterDay = count(q.Limits.InviterPerDay, 24*time.Hour, byInviter)
 	c.TenantDay = count(q.Limits.TenantPerDay, 24*time.Hour, byTenant)
 	return c, r.fail(err)
+}
+
+// exhaust returns how much of a limit was sent. If it is all, the oldest of
+// that is when there is room again.
+func exhaust(c *invite.Counts, sent []int64, limit int) int {
+	if limit <= 0 || len(sent) < limit {
+		return min(len(sent), max(limit, 0))
+	}
+	c.Oldest = moment(sent[limit-1])
+	return limit
 }
 
 // printable makes foreign text fit for any engine: valid UTF-8 without NUL.
