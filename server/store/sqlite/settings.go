@@ -66,6 +66,6 @@ func (s *Store) Tenant(ctx context.Context, id directory.TenantID) (directory.Te
 func (s *Store) Policy(ctx context.Context, id directory.TenantID) (directory.Policy, error) {
 	p, err := remembered(ctx, &s.settings, func() map[directory.TenantID]directory.Policy { return s.settings.policies }, id, s.Reader.Policy)
 	p.AllowedDomains, p.BlockedDomains = slices.Clone(p.AllowedDomains), slices.Clone(p.BlockedDomains)
-	p.RedirectHosts = slices.Clone(p.RedirectHosts)
+	p.RedirectHosts, p.Providers = slices.Clone(p.RedirectHosts), slices.Clone(p.Providers)
 	return p, err
 }

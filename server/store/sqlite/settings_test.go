@@ -49,7 +49,7 @@ func TestSettingsAreCurrent(t *testing.T) {
 func TestSettingsAreNotShared(t *testing.T) {
 	s := open(t, Options{})
 	tn, p := storetest.NewTenant("Contoso")
-	p.AllowedDomains = []string{"fabrikam.example"}
+	p.AllowedDomains, p.Providers = []string{"fabrikam.example"}, directory.DefaultProviders
 	require.NoError(t, s.CreateTenant(t.Context(), tn, p))
 	distinct := func(a, b any) {
 		t.Helper()
