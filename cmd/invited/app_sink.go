@@ -45,6 +45,10 @@ func (a *app) openTLS() error {
 
 // openSink builds the sink with its listener and faces.
 func (a *app) openSink() (err error) {
+	settings, err := a.cfg.settings()
+	if err != nil {
+		return err
+	}
 	forced, err := a.openForced()
 	if err != nil {
 		return err
@@ -55,11 +59,7 @@ func (a *app) openSink() (err error) {
 		return err
 	}
 	set := &faults.Set{Now: a.clock.Now}
-	options, err := a.smtpOptions(set)
-	if err != nil {
-		return err
-	}
-	if a.smtp, err = smtpd.New(options); err != nil {
+	if a.smtp, err = smtpd.New(a.smtpOptions(settings, set)); err != nil {
 		return err
 	}
 	if a.imap, err = imapd.New(imapd.Options{Sink: a.sink, Now: a.clock.Now, Log: a.log}); err != nil {
@@ -68,9 +68,7 @@ func (a *app) openSink() (err error) {
 	if a.pop3, err = pop3d.New(pop3d.Options{Sink: a.sink, Log: a.log}); err != nil {
 		return err
 	}
-	if err := a.openREST(set, forced); err != nil {
-		return err
-	}
+	a.rest = a.newREST(settings, set, forced)
 	pages := &webmail.Handler{Sink: a.sink, SMTP: a.SMTPAddr(), Now: a.clock.Now, Log: a.log}
 	h, err := server.Handler(server.Options{
 		Log: a.log, NewID: newID, WriteError: pages.WriteError,

@@ -58,6 +58,8 @@ type cli struct {
 	Guests   guestsCmd   `cmd:"" help:"List, show, delete and restore guests."`
 	Homes    homesCmd    `cmd:"" help:"See and set what is known of the organisations guests come from."`
 	Inbox    inboxCmd    `cmd:"" help:"Look into the sink: list, wait, show, raw, links, clear."`
+	Faults   faultsCmd   `cmd:"" help:"See and set how the sink's SMTP misbehaves: refuse, delay, drop."`
+	Rules    rulesCmd    `cmd:"" help:"See and set which mail the sink files in which folder, whatever it looks like."`
 	Token    tokenCmd    `cmd:"" help:"Print a bearer token for curl and scripts."`
 	Keys     keysCmd     `cmd:"" help:"List or rotate the keys that sign links."`
 	Doctor   doctorCmd   `cmd:"" help:"Check this machine, the data directory and a running server."`

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bufio"
+	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,7 +36,7 @@ func TestScript(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": scriptReady},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": scriptReady, "smtp": scriptSMTP},
 	})
 }
 
@@ -51,6 +55,43 @@ func scriptReady(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("SERVER", c.Server)
 	ts.Setenv("SINK", c.Sink)
 	ts.Setenv("SMTP", c.SMTP)
+}
+
+// scriptSMTP says lines to the sink of the last ready, as client.example, and
+// prints the last line of each reply. After DATA lines are a message up to the
+// dot.
+func scriptSMTP(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: smtp LINE...")
+	}
+	conn, err := net.Dial("tcp", ts.Getenv("SMTP"))
+	ts.Check(err)
+	defer conn.Close()
+	ts.Check(conn.SetDeadline(time.Now().Add(20 * time.Second)))
+	r := bufio.NewReader(conn)
+	answer := func() string {
+		for {
+			line, err := r.ReadString('\n')
+			ts.Check(err)
+			if len(line) > 3 && line[3] == ' ' {
+				return line
+			}
+		}
+	}
+	answer()
+	body := false
+	for i, line := range append([]string{"EHLO client.example"}, args...) {
+		_, err := fmt.Fprintf(conn, "%s\r\n", line)
+		ts.Check(err)
+		if body = body && line != "."; body {
+			continue
+		}
+		reply := answer()
+		if body = strings.HasPrefix(reply, "354"); i > 0 && !body {
+			_, err = fmt.Fprint(ts.Stdout(), strings.ReplaceAll(reply, "\r\n", "\n"))
+			ts.Check(err)
+		}
+	}
 }
 
 // awaitServer waits until the server of a data directory answers.

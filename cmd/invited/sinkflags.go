@@ -43,6 +43,35 @@ type smtpFlags struct {
 // largestMail is what the sink can store, less its envelope.
 const largestMail = 60 << 20
 
+// sinkSettings are the flags' files and URLs, read.
+type sinkSettings struct {
+	smtp, web *smtpd.Logins // nil: everybody may come in
+	webhook   *mailpit.Webhook
+}
+
+// settings reads what the flags name, or says which flag is at fault.
+func (c sinkConfig) settings() (s sinkSettings, err error) {
+	if err := c.smtpFlags.validate(); err != nil {
+		return s, err
+	}
+	if c.SMTP == "" || c.SinkHTTP == "" {
+		return s, &exitError{exitUsage, "--smtp and --sink-http must not be empty; port 0 picks one"}
+	}
+	if s.smtp, err = logins("--smtp-auth-file", c.SMTPAuthFile); err != nil {
+		return s, err
+	}
+	if s.web, err = logins("--sink-auth-file", c.SinkAuthFile); err != nil || c.WebhookURL == "" {
+		return s, err
+	}
+	s.webhook, err = mailpit.NewWebhook(mailpit.WebhookOptions{
+		URL: c.WebhookURL, AllowLoopback: true, Secret: c.WebhookSecret, Label: c.Label, Version: versionText(),
+	})
+	if err != nil {
+		return s, &exitError{exitConfig, "--webhook-url: " + strings.TrimPrefix(err.Error(), "mailpit: WebhookOptions.URL ")}
+	}
+	return s, nil
+}
+
 // validate names the flag at fault.
 func (f smtpFlags) validate() error {
 	switch {
@@ -87,39 +116,21 @@ func (a *app) let(l *smtpd.Logins) func(user, password string) bool {
 }
 
 // smtpOptions says how the sink listens.
-func (a *app) smtpOptions(set *faults.Set) (smtpd.Options, error) {
-	if err := a.cfg.validate(); err != nil {
-		return smtpd.Options{}, err
-	}
-	l, err := logins("--smtp-auth-file", a.cfg.SMTPAuthFile)
+func (a *app) smtpOptions(s sinkSettings, set *faults.Set) smtpd.Options {
 	return smtpd.Options{
 		Sink: a.sink, Hostname: "sink.invited.localhost", TLSConfig: a.ca.TLSConfig(), Faults: set, Now: a.clock.Now, Log: a.log,
-		Login: a.let(l), RequireAuth: a.cfg.SMTPAuth, RequireTLS: a.cfg.SMTPStartTLS,
+		Login: a.let(s.smtp), RequireAuth: a.cfg.SMTPAuth, RequireTLS: a.cfg.SMTPStartTLS,
 		MaxMessageBytes: a.cfg.MaxMessageBytes, MaxRecipients: a.cfg.SMTPRecipients,
-	}, err
+	}
 }
 
-// openREST builds the sink's REST face.
-func (a *app) openREST(set *faults.Set, forced *sink.Forced) error {
-	l, err := logins("--sink-auth-file", a.cfg.SinkAuthFile)
-	if err != nil {
-		return err
-	}
-	a.rest = &mailpit.Handler{
+// newREST returns the sink's REST face.
+func (a *app) newREST(s sinkSettings, set *faults.Set, forced *sink.Forced) *mailpit.Handler {
+	return &mailpit.Handler{
 		Sink: a.sink, Version: versionText(), Label: a.cfg.Label, Started: a.clock.Now(), Log: a.log, Now: a.clock.Now,
-		Login: a.let(l), MaxSend: a.cfg.MaxMessageBytes, Metrics: a.cfg.Metrics, Stats: a.smtp,
+		Login: a.let(s.web), MaxSend: a.cfg.MaxMessageBytes, Metrics: a.cfg.Metrics, Stats: a.smtp, Webhook: s.webhook,
 		Faults: set, FaultRules: set, FolderRules: forced,
 	}
-	if a.cfg.WebhookURL == "" {
-		return nil
-	}
-	a.rest.Webhook, err = mailpit.NewWebhook(mailpit.WebhookOptions{
-		URL: a.cfg.WebhookURL, AllowLoopback: true, Secret: a.cfg.WebhookSecret, Label: a.cfg.Label, Version: versionText(),
-	})
-	if err != nil {
-		return &exitError{exitConfig, "--webhook-url: " + strings.TrimPrefix(err.Error(), "mailpit: WebhookOptions.URL ")}
-	}
-	return nil
 }
 
 // guardSink puts the sink's pages behind its login.
