@@ -12,7 +12,11 @@ import (
 // checkLimits refuses a mail that would break a sending limit. Limits exist so
 // that nobody is bombed with mail through us; they count mails, not guests.
 func (s *Service) checkLimits(ctx context.Context, op string, sc scene, to mail.Address, inviter string) error {
+	if err := s.mode.checkRecipient(op, "invitedUserEmailAddress", to); err != nil {
+		return err
+	}
 	l := sc.policy.Limits
+	l.TenantPerDay = s.mode.perDay(l.TenantPerDay)
 	c, err := s.store.MailCounts(ctx, sc.tenant.ID, CountQuery{
 		LimitKey: to.LimitKey(), Domain: to.Domain, Inviter: inviter, Now: sc.now, Limits: l,
 	})
@@ -43,6 +47,26 @@ func (s *Service) checkLimits(ctx context.Context, op string, sc scene, to mail.
 			Detail: fmt.Sprintf("No more than %d mails in %s go out for %s. Try again in %s.", w.limit, inWords(w.window), w.who, inWords(w.wait))}
 	}
 	return nil
+}
+
+// reaches reports whether mail may go to an address.
+func (m Mode) reaches(a mail.Address) bool { return m.Recipients == nil || m.Recipients(a) }
+
+// checkRecipient refuses an address that this server mails nothing to.
+func (m Mode) checkRecipient(op, field string, a mail.Address) error {
+	if m.reaches(a) {
+		return nil
+	}
+	return &problem.Error{Op: op, Kind: problem.Denied, Reason: problem.DomainBlocked, Field: field,
+		Detail: fmt.Sprintf("This server sends no mail to %s. Whoever runs it can allow more recipients with --relay-recipients; an invitation without mail can be made now.", a.Domain)}
+}
+
+// perDay returns the stricter of the cap and a limit, of which 0 is none.
+func (m Mode) perDay(limit int) int {
+	if m.MailsPerDay > 0 && (limit == 0 || limit > m.MailsPerDay) {
+		return m.MailsPerDay
+	}
+	return limit
 }
 
 // untilFree returns when the oldest mail leaves the window, at least a second

@@ -214,6 +214,9 @@ func (s *Service) planAccept(r *Redemption) *Change {
 		Change: directory.Change{
 			Tenant: guest.Tenant,
 			Users:  []directory.User{guest},
+			// What still waits, such as a resent mail that is deferred, would
+			// ask somebody in who is in.
+			CancelMail: []directory.UserID{guest.ID},
 			Audit: []audit.Event{
 				w.event(audit.UpdateUser, guest, inv, map[string]string{"externalUserState": string(guest.State)}),
 				w.event(audit.RedeemInvite, guest, inv, map[string]string{"signIn": string(r.SignIn.Method)}),

@@ -175,7 +175,10 @@ func (s *Service) checkCopy(op string, r Request, o *order) error {
 		return badAddress(op, "ccRecipients", err)
 	}
 	o.cc = &a
-	return nil
+	if !r.SendMessage {
+		return nil
+	}
+	return s.mode.checkRecipient(op, "ccRecipients", a)
 }
 
 // checkRedirect reads the address acceptance leads to.

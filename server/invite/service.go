@@ -49,6 +49,13 @@ type Mode struct {
 	// organisation may be simulated, and addresses may carry a "+", which
 	// the sink routes on.
 	Emulator bool
+
+	// Recipients says whether mail may go to an address. Nil: to any.
+	Recipients func(mail.Address) bool
+
+	// MailsPerDay caps the mails of each tenant in 24 hours, whatever its
+	// policy says. 0: the policy alone decides.
+	MailsPerDay int
 }
 
 // Service is the life of invitations. It is safe for concurrent use.
@@ -232,7 +239,7 @@ func (s *Service) write(ctx context.Context, op string, p posting) error {
 	switch m, wanted, err := s.letters.Copy(ctx, data); {
 	case err != nil:
 		return letterProblem(op, err)
-	case wanted:
+	case wanted && s.mode.reaches(m.To):
 		add(LetterCopy, m)
 	}
 	return nil
