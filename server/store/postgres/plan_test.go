@@ -23,8 +23,9 @@ import (
 // maySort names the queries that may sort what they found, because it is
 // little.
 var maySort = map[string]bool{
-	"userApps": true, // the apps of one user
-	"claim":    true, // what was just leased
+	"userApps":     true, // the apps of one user
+	"listOpenMail": true, // what is open
+	"claim":        true, // what was just leased
 }
 
 // mayReadTenant names the queries that may reach rows by the tenant alone,
@@ -106,7 +107,7 @@ func prepare(t *testing.T, conn *sql.Conn, name, text string) string {
 		return ""
 	}
 	for i, kind := range strings.Split(types, ",") {
-		value := map[string]string{"text": "'00000042'", "bytea": `'\x00'`, "uuid": "'" + firstID(time.Unix(1, 0)).String() + "'"}[kind]
+		value := map[string]string{"text": "'00010000'", "bytea": `'\x00'`, "uuid": "'" + firstID(time.Unix(1, 0)).String() + "'"}[kind]
 		if m := tenantParameter.FindStringSubmatch(text); m != nil && m[1] == strconv.Itoa(i+1) {
 			value = "'t00000002'"
 		}
@@ -142,15 +143,15 @@ var rowsOfTable = map[string]int{"tenants": 2000, "policies": 2000, "groups": 50
 // valueOf is what a column holds in row g, if it is not made from its type.
 var valueOf = map[string]string{
 	"tenant":         "'t' || lpad((g % 20)::text, 8, '0')",
-	"due_at":         "case when g % 20 = 0 then g end",
-	"live":           "(g % 10 > 0)::int",
+	"due_at":         "case when g / 20 % 20 = 0 then g end",
+	"live":           "(g / 20 % 10 > 0)::int",
 	"canceled":       "0",
 	"accepted_at":    "case when g % 3 = 0 then g else 0 end",
 	"revoked_at":     "case when g % 5 = 0 then g else 0 end",
 	"user_type":      "'type' || g % 2",
 	"external_state": "'state' || g % 3",
-	"state":          "'state' || g % 8",
-	"holder":         "case when g % 10 > 0 then '' else lpad(g::text, 8, '0') end",
+	"state":          "case g / 20 % 20 when 0 then 'queued' when 1 then 'failed' when 2 then 'canceled' else 'delivered' end",
+	"holder":         "case when g / 20 % 10 > 0 then '' else lpad(g::text, 8, '0') end",
 }
 
 // many fills every table, with columns that go with each other by their names.
