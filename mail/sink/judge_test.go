@@ -24,7 +24,9 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 // The golden table: three mails as three kinds of sender write them, and the
 // good one with one thing changed each, brought to a receiver whose DNS knows
-// the sender.
+// the sender. The folders are rspamd's for the same mails, except where Exchange
+// Online is the stricter one: a brand in the name, a link text that lies, a date
+// days away, and a null sender whose domain asks for rejection.
 
 const goodMail = "Date: Thu, 21 Nov 2024 10:00:00 +0000\r\n" +
 	"From: Contoso Invitations <invites@contoso.example>\r\n" +
