@@ -22,14 +22,22 @@ func cookieName(r *http.Request) string {
 	return "invited_guest"
 }
 
-// setCookie seals s into the cookie.
+// blockCookie is the name of the cookie of the pages to block invitations.
+func blockCookie(r *http.Request) string { return cookieName(r) + "_block" }
+
+// setCookie seals s into the guest's cookie.
 func (h *Handler) setCookie(w http.ResponseWriter, r *http.Request, s session.Guest) error {
+	return h.setNamed(w, r, cookieName(r), s)
+}
+
+// setNamed seals s into a cookie.
+func (h *Handler) setNamed(w http.ResponseWriter, r *http.Request, name string, s session.Guest) error {
 	value, err := h.Cookies.SealCookie(s)
 	if err != nil {
 		return &problem.Error{Op: "guest.setCookie", Kind: problem.Internal, Detail: "internal error", Err: err}
 	}
 	http.SetCookie(w, &http.Cookie{
-		Name: cookieName(r), Value: value, Path: "/", HttpOnly: true, Secure: web.Scheme(r) == "https",
+		Name: name, Value: value, Path: "/", HttpOnly: true, Secure: web.Scheme(r) == "https",
 		// Lax, not Strict: the click comes from a mail program's site.
 		SameSite: http.SameSiteLaxMode, Expires: s.Expires,
 	})
@@ -43,12 +51,17 @@ func (h *Handler) clearCookie(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// session opens the cookie.
+// session opens the guest's cookie.
 func (h *Handler) session(r *http.Request) (session.Guest, error) {
-	c, err := r.Cookie(cookieName(r))
+	return h.openNamed(r, cookieName(r), "")
+}
+
+// openNamed opens a cookie that was made for a purpose.
+func (h *Handler) openNamed(r *http.Request, name, purpose string) (session.Guest, error) {
+	c, err := r.Cookie(name)
 	if err == nil {
 		var s session.Guest
-		if s, err = h.Cookies.OpenCookie(c.Value); err == nil {
+		if s, err = h.Cookies.OpenCookie(c.Value); err == nil && s.Purpose == purpose {
 			return s, nil
 		}
 	}
@@ -70,16 +83,29 @@ func (h *Handler) signedIn(r *http.Request) (session.Guest, error) {
 	return s, err
 }
 
-// checkForm compares the form's hidden field with the cookie.
+// checkForm compares the form's hidden field with the guest's cookie.
 func (h *Handler) checkForm(w http.ResponseWriter, r *http.Request) error {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		return badForm(err)
+	if err := parseForm(w, r); err != nil {
+		return err
 	}
 	s, err := h.session(r)
 	if err != nil {
 		return err
 	}
+	return sameForm(s, r)
+}
+
+// parseForm reads a form of bounded size.
+func parseForm(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		return badForm(err)
+	}
+	return nil
+}
+
+// sameForm compares a form's hidden field with a session.
+func sameForm(s session.Guest, r *http.Request) error {
 	if s.CSRF == "" || subtle.ConstantTimeCompare([]byte(s.CSRF), []byte(r.PostForm.Get("csrf"))) != 1 {
 		return &problem.Error{
 			Op: "guest.checkForm", Kind: problem.Denied, Reason: problem.CrossSite,

@@ -36,6 +36,55 @@ type invitations struct {
 	accepted []directory.Method
 	declined int
 	newLinks []string // tenant and address
+
+	block   invite.Blocking
+	failed  []string // networks that links failed from
+	codeErr error    // of TryCode and Unblock
+	asked   []string // sessions that asked for a code
+	tried   []string // session, code and network of tries
+	blocked int
+}
+
+func (f *invitations) AskCode(_ context.Context, _ invite.Claims, session string) (invite.Redemption, error) {
+	f.asked = append(f.asked, session)
+	return f.red, f.err
+}
+
+func (f *invitations) TryCode(_ context.Context, _ invite.Claims, session, code, from string) (invite.Redemption, error) {
+	f.tried = append(f.tried, session+" "+code+" "+from)
+	return f.red, f.codeErr
+}
+
+func (f *invitations) FailedLink(from string, refusal error) error {
+	f.failed = append(f.failed, from)
+	return refusal
+}
+
+func (f *invitations) OpenBlock(context.Context, string) (invite.Blocking, error) {
+	return f.block, f.openErr
+}
+
+func (f *invitations) ResumeBlock(context.Context, invite.Claims) (invite.Blocking, error) {
+	return f.block, f.err
+}
+
+func (f *invitations) Block(context.Context, invite.Claims) (invite.Blocking, error) {
+	f.blocked++
+	f.block.Since = t0
+	return f.block, f.err
+}
+
+func (f *invitations) AskUnblockCode(_ context.Context, _ invite.Claims, session string) (invite.Blocking, error) {
+	f.asked = append(f.asked, session)
+	return f.block, f.err
+}
+
+func (f *invitations) Unblock(_ context.Context, _ invite.Claims, session, code, from string) (invite.Blocking, error) {
+	f.tried = append(f.tried, session+" "+code+" "+from)
+	if f.codeErr == nil {
+		f.block.Since = time.Time{}
+	}
+	return f.block, f.codeErr
 }
 
 func (f *invitations) Open(_ context.Context, _ directory.TenantID, _, _ string) (invite.Redemption, error) {

@@ -35,6 +35,14 @@ type Invitations interface {
 	Decline(ctx context.Context, c invite.Claims) (invite.Redemption, error)
 	Viewed(c invite.Claims, automated bool)
 	RequestNewLink(ctx context.Context, tenant directory.TenantID, address string) error
+	AskCode(ctx context.Context, c invite.Claims, session string) (invite.Redemption, error)
+	TryCode(ctx context.Context, c invite.Claims, session, code, from string) (invite.Redemption, error)
+	FailedLink(from string, refusal error) error
+	OpenBlock(ctx context.Context, ticket string) (invite.Blocking, error)
+	ResumeBlock(ctx context.Context, c invite.Claims) (invite.Blocking, error)
+	Block(ctx context.Context, c invite.Claims) (invite.Blocking, error)
+	AskUnblockCode(ctx context.Context, c invite.Claims, session string) (invite.Blocking, error)
+	Unblock(ctx context.Context, c invite.Claims, session, code, from string) (invite.Blocking, error)
 	MyApps(ctx context.Context, tenant directory.TenantID, user directory.UserID) ([]directory.App, directory.User, directory.Tenant, error)
 }
 
@@ -50,7 +58,7 @@ type Handler struct {
 	Cookies     Cookies
 	Tenant      directory.TenantID // of "ask for a new link", when no session names one
 	Now         func() time.Time
-	NewCSRF     func() string // a fresh random form token
+	NewCSRF     func() string // 128 fresh random bits, for form tokens and ids of sessions
 	Log         *slog.Logger
 	Language    string // of the tenant, asked after Accept-Language
 
@@ -64,6 +72,9 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 	mux.Handle("GET /redeem/{$}", h.handle(h.openLink))
 	mux.Handle("GET /redeem/signin", h.handle(h.showSignIn))
 	mux.Handle("POST /redeem/signin", h.handle(h.signIn))
+	mux.Handle("GET /redeem/code", h.handle(h.showCode))
+	mux.Handle("POST /redeem/code", h.handle(h.checkCode))
+	mux.Handle("POST /redeem/code/new", h.handle(h.askCode))
 	mux.Handle("GET /redeem/review", h.handle(h.showReview))
 	mux.Handle("POST /redeem/accept", h.handle(h.accept))
 	mux.Handle("POST /redeem/cancel", h.handle(h.cancel))
@@ -75,6 +86,7 @@ func (h *Handler) Mount(mux *http.ServeMux) {
 	mux.Handle("POST /signout", h.handle(h.signOut))
 	mux.Handle("GET /signedout", h.handle(h.showSignedOut))
 	mux.Handle("GET /{$}", h.handle(h.showStart))
+	h.mountBlock(mux)
 	h.routes = mux
 }
 

@@ -39,6 +39,7 @@ func TestOpenLinkKeepsASessionAndDropsTheTicket(t *testing.T) {
 			require.Empty(t, c.Domain)
 			s := kept(t, w)
 			require.Equal(t, session.Guest{
+				ID:     "form token",
 				Tenant: "t1", User: "u1", Invitation: "i1", Generation: 2, JTI: "j1", Issued: t0, CSRF: "form token", Expires: t0.Add(time.Hour),
 			}, s)
 			require.NotContains(t, w.Header().Get("Set-Cookie")+w.Body.String(), "secret")
@@ -306,7 +307,9 @@ func TestFailuresOfTheServiceArePages(t *testing.T) {
 	f := open(t)
 	f.handler.Cookies = cookies{broken: true}
 	require.Equal(t, http.StatusInternalServerError, f.do(http.MethodGet, "/redeem?ticket=x", nil, nil).Code)
+	f.invitations.red.SignIn.Method = directory.MethodHome
 	require.Equal(t, http.StatusInternalServerError, f.post("/redeem/signin", visiting()).Code)
+	f.invitations.red.SignIn.Method = directory.MethodLink
 	require.Equal(t, http.StatusInternalServerError, f.post("/redeem/accept", visiting()).Code)
 }
 

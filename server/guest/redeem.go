@@ -30,7 +30,7 @@ func (h *Handler) openLink(w http.ResponseWriter, r *http.Request) error {
 	// A link that may work later keeps its session, so that "try again" needs
 	// no ticket in the address bar. A dead one is told here.
 	if err != nil && !retryReasons[problem.Of(err).Reason] {
-		return err
+		return h.Invitations.FailedLink(web.ClientNetwork(r), err)
 	}
 	if r.Method == http.MethodHead {
 		w.Header().Set("Location", "/redeem/review")
@@ -38,7 +38,7 @@ func (h *Handler) openLink(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	s := session.Guest{
-		Tenant: red.Claims.Tenant, User: red.Claims.User, Invitation: string(red.Claims.Invitation),
+		ID: h.sessionID(r, red), Tenant: red.Claims.Tenant, User: red.Claims.User, Invitation: string(red.Claims.Invitation),
 		Generation: red.Claims.Generation, JTI: red.Claims.JTI, Issued: red.Claims.Issued, LinkExpires: red.Claims.Expires,
 		CSRF: h.NewCSRF(), Expires: h.Now().Add(sessionLifetime),
 	}
@@ -47,6 +47,15 @@ func (h *Handler) openLink(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.Redirect(w, r, "/redeem/review", http.StatusSeeOther)
 	return nil
+}
+
+// sessionID returns the id of the session a link begins. Whoever opens the same
+// link again goes on with theirs: the code they asked for is still good.
+func (h *Handler) sessionID(r *http.Request, red invite.Redemption) string {
+	if s, err := h.session(r); err == nil && s.ID != "" && s.Tenant == red.Claims.Tenant && s.Invitation == string(red.Claims.Invitation) {
+		return s.ID
+	}
+	return h.NewCSRF()
 }
 
 // automated reports whether a GET looks like a scanner's. It is a hint for
@@ -97,7 +106,7 @@ func (h *Handler) showSignIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !needsSignIn(s, red) {
+	if red.SignIn.Method != directory.MethodHome || !needsSignIn(s, red) {
 		http.Redirect(w, r, "/redeem/review", http.StatusSeeOther)
 		return nil
 	}
@@ -115,11 +124,6 @@ func homeName(red invite.Redemption) string {
 	return red.Invitation.Email.Domain
 }
 
-// needsSignIn reports whether the guest still has to show who they are.
-func needsSignIn(s session.Guest, red invite.Redemption) bool {
-	return red.SignIn.Method == directory.MethodHome && s.Method != directory.MethodHome
-}
-
 // signIn serves POST /redeem/signin: the simulated sign-in at home.
 func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) error {
 	s, red, err := h.resumePost(w, r)
@@ -129,7 +133,11 @@ func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) error {
 	if red.SignIn.Refused() {
 		return &problem.Error{Op: "guest.signIn", Kind: problem.Denied, Reason: red.SignIn.Reason, Detail: "Nobody can sign this guest in."}
 	}
-	s.Method = red.SignIn.Method
+	if red.SignIn.Method != directory.MethodHome {
+		http.Redirect(w, r, "/redeem/review", http.StatusSeeOther)
+		return nil
+	}
+	s.Method = directory.MethodHome
 	if err := h.setCookie(w, r, s); err != nil {
 		return err
 	}
@@ -146,8 +154,7 @@ func (h *Handler) showReview(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case needsSignIn(s, red):
-		http.Redirect(w, r, "/redeem/signin", http.StatusSeeOther)
-		return nil
+		return h.toSignIn(w, r, red)
 	case red.State == invite.StateAccepted:
 		return h.enter(w, r, s, red)
 	}
@@ -164,13 +171,9 @@ func (h *Handler) accept(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if needsSignIn(s, red) {
-		http.Redirect(w, r, "/redeem/signin", http.StatusSeeOther)
-		return nil
+		return h.toSignIn(w, r, red)
 	}
-	method := s.Method
-	if method == "" {
-		method = red.SignIn.Method
-	}
+	method := red.SignIn.Method // by which the guest has signed in
 	first := red.State != invite.StateAccepted
 	red, err = h.Invitations.Accept(r.Context(), claims(s), method)
 	remember(r, red)
