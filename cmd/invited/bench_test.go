@@ -39,9 +39,9 @@ type process struct {
 func startProcess(b *testing.B, dir string, flags ...string) process {
 	b.Helper()
 	cmd := exec.Command("invited", append([]string{
-		"serve", "--data", dir, "--listen", "127.0.0.1:0", "--smtp", "127.0.0.1:0", "--sink-http", "127.0.0.1:0",
-		"--max-messages", "1000000", "--log-level", "error",
+		"serve", "--data", dir, "--max-messages", "1000000", "--log-level", "error",
 	}, flags...)...)
+	cmd.Env = anyPorts()
 	cmd.Stderr = os.Stderr
 	require.NoError(b, cmd.Start())
 	b.Cleanup(func() {

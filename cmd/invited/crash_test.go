@@ -87,12 +87,22 @@ func (w *wreck) answers() int {
 	return len(w.invited)
 }
 
+// anyPorts is an environment in which every listener of a server takes a port
+// that the system picks.
+func anyPorts() []string {
+	env := os.Environ()
+	for _, name := range []string{"LISTEN", "TLS_LISTEN", "SMTP", "SINK_HTTP", "IMAP", "POP3"} {
+		env = append(env, "INVITED_"+name+"=127.0.0.1:0")
+	}
+	return env
+}
+
 // command starts a server on the data directory.
 func (w *wreck) command() *exec.Cmd {
 	w.Helper()
 	_ = os.Remove(filepath.Join(w.dir, credentialFile)) // it names the ports of the last one
-	cmd := exec.Command("invited", "serve", "--data", w.dir, "--listen", "127.0.0.1:0", "--smtp", "127.0.0.1:0", "--sink-http", "127.0.0.1:0",
-		"--retry", "fast", "--max-messages", "1000000", "--log-level", "error")
+	cmd := exec.Command("invited", "serve", "--data", w.dir, "--retry", "fast", "--max-messages", "1000000", "--log-level", "error")
+	cmd.Env = anyPorts()
 	cmd.Stderr = w.Output()
 	require.NoError(w, cmd.Start())
 	w.Cleanup(func() { _ = cmd.Process.Kill() })
