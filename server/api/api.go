@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"invited/mail"
+	"invited/mail/outbox"
 	"invited/server/audit"
 	"invited/server/directory"
 	"invited/server/invite"
@@ -37,6 +38,9 @@ type Handler struct {
 	// Nil: the clock cannot be moved, and there is no such route.
 	Advance func(time.Duration) time.Time
 
+	// Alarms lists the relays that refuse this server. Nil: nobody knows.
+	Alarms func() []outbox.Alarm
+
 	// Once makes a POST take effect once for each Idempotency-Key. Nil: the
 	// header is ignored.
 	Once func(web.Handler) web.Handler
@@ -44,6 +48,8 @@ type Handler struct {
 
 // Invitations is what this face asks of package invite.
 type Invitations interface {
+	Mails
+
 	Create(ctx context.Context, actor directory.Actor, r invite.Request) (invite.Created, error)
 	Resend(ctx context.Context, actor directory.Actor, ref string, edit invite.Edit) (invite.Created, error)
 	Revoke(ctx context.Context, actor directory.Actor, ref string) (invite.Invitation, error)
@@ -106,6 +112,9 @@ func (h *Handler) routes() []route {
 		{"POST", "/invitations/{ref}/revoke", h.revokeInvitation},
 		{"GET", "/invitations/{ref}/deliveries", h.listDeliveries},
 		{"GET", "/invitations/{ref}/events", h.listEvents},
+		{"GET", "/outbox", h.listOutbox},
+		{"GET", "/outbox/{id}", h.getMail},
+		{"POST", "/outbox/{id}/redrive", h.redriveMail},
 		{"GET", "/guests/{ref}/diagnosis", h.getDiagnosis},
 		{"POST", "/guests/{ref}/resend", h.resendInvitation},
 		{"POST", "/guests/{ref}/revoke", h.revokeInvitation},

@@ -133,6 +133,8 @@ func TestContractHasTheMembersOfTheCode(t *testing.T) {
 		{"Reset", resetRequest{}, true},
 		{"Delivery", deliveryJSON{}, false},
 		{"Attempt", attemptJSON{}, false},
+		{"Outbox", outboxJSON{}, false},
+		{"Alarm", alarmJSON{}, false},
 		{"Filing", filingJSON{}, false},
 		{"Event", eventJSON{}, false},
 		{"Diagnosis", diagnosisJSON{}, false},

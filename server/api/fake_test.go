@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"invited/mail"
+	"invited/mail/outbox"
 	"invited/server/audit"
 	"invited/server/directory"
 	"invited/server/invite"
@@ -169,6 +170,33 @@ func (f *fake) Deliveries(_ context.Context, _ directory.Actor, id invite.ID) ([
 	return d.Deliveries, nil
 }
 
+func (f *fake) Mail(_ context.Context, _ directory.Actor, q invite.MailQuery) ([]invite.Delivery, error) {
+	var out []invite.Delivery
+	for _, d := range f.details {
+		if m := d.Deliveries[0]; (q.State == "" || m.State == q.State) && len(out) < q.Limit {
+			out = append(out, m)
+		}
+	}
+	return out, f.fail
+}
+
+func (f *fake) OneMail(_ context.Context, _ directory.Actor, id string) (invite.Delivery, error) {
+	for _, d := range f.details {
+		if m := d.Deliveries[0]; m.ID == id {
+			m.History = []mail.Attempt{m.Last}
+			return m, f.fail
+		}
+	}
+	return invite.Delivery{}, &problem.Error{Op: "fake", Kind: problem.NotFound, Reason: problem.Missing, Detail: "There is no such mail in this organisation."}
+}
+
+func (f *fake) Redrive(ctx context.Context, actor directory.Actor, id string) (invite.Delivery, error) {
+	d, err := f.OneMail(ctx, actor, id)
+	d.State = mail.Queued
+	f.called = append(f.called, "redrive "+id)
+	return d, err
+}
+
 func (f *fake) Events(_ context.Context, _ directory.Actor, id invite.ID, after string, limit int) ([]audit.Event, error) {
 	var out []audit.Event
 	for i := range 3 {
@@ -298,6 +326,9 @@ func (f *fake) handler() *Handler {
 	return &Handler{
 		Invitations: f, Tenants: f, Sessions: f, Keys: keyring{f}, Tenant: tenantID, Now: func() time.Time { return t0 }, Log: slog.New(slog.DiscardHandler),
 		Advance: func(d time.Duration) time.Time { return t0.Add(d) },
+		Alarms: func() []outbox.Alarm {
+			return []outbox.Alarm{{Relay: "relay:587", Since: t0, Count: 3, Last: mail.Attempt{Stage: mail.StageAuth, Code: 535, Enhanced: "5.7.8", Text: "Who are you"}}}
+		},
 	}
 }
 
