@@ -184,7 +184,7 @@ func (a *app) openServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := a.openInvites(tickets.issuer); err != nil {
+	if err := a.openInvites(tickets); err != nil {
 		return err
 	}
 	return a.openFaces(ctx, tickets, access)
@@ -215,8 +215,9 @@ func (a *app) openOutbox() (err error) {
 
 // ring is a keyring with the issuer that uses it.
 type ring struct {
-	keys   *tokens.Keyring
-	issuer *tokens.Issuer
+	keys    *tokens.Keyring
+	issuer  *tokens.Issuer
+	optOuts *tokens.Issuer // of links to block invitations
 }
 
 // issuerName is the "iss" of tickets.
@@ -232,6 +233,9 @@ func (a *app) openKeys() (ring, *accessRing, error) {
 		return t, nil, err
 	}
 	if t.issuer, err = tokens.NewIssuer(tokens.Options{Name: issuerName, Keys: t.keys, Now: a.clock.Now}); err != nil {
+		return t, nil, err
+	}
+	if t.optOuts, err = tokens.NewOptOutIssuer(tokens.Options{Name: issuerName, Keys: t.keys, Now: a.clock.Now}); err != nil {
 		return t, nil, err
 	}
 	alg := a.cfg.accessAlg
@@ -255,9 +259,10 @@ type accessRing struct {
 }
 
 // openInvites builds the service the product is about.
-func (a *app) openInvites(issuer *tokens.Issuer) error {
+func (a *app) openInvites(keys ring) error {
 	emulator := a.cfg.Relay == ""
 	options := letterOptions(a.cfg, emulator, a.clock.Now)
+	options.BlockURL = a.blockURL
 	signer, err := a.cfg.newSigner(a.cfg.Sender)
 	if err != nil {
 		return err
@@ -269,8 +274,17 @@ func (a *app) openInvites(issuer *tokens.Issuer) error {
 	if err != nil {
 		return err
 	}
+	codeKey, err := codeKey(a.cfg.Data)
+	if err != nil {
+		return err
+	}
+	linkTries := a.cfg.LinkTries
+	if linkTries == 0 && emulator {
+		linkTries = 100 * invite.DefaultFailedLinks // tests break more links than people do
+	}
 	a.invites, err = invite.New(invite.Options{
-		Store: a.store, Tickets: tickets{issuer}, Letters: write, Mailboxes: mailboxes{a.sink}, RedeemURL: a.redeemURL,
+		Store: a.store, Tickets: tickets{keys.issuer}, OptOuts: tickets{keys.optOuts}, Letters: write, Mailboxes: mailboxes{a.sink}, RedeemURL: a.redeemURL,
+		CodeKey: codeKey, FailedLinks: linkTries,
 		Now: a.clock.Now, NewID: newID, Wake: a.worker.Wake, Mode: invite.Mode{Emulator: emulator},
 	})
 	return err
@@ -279,6 +293,15 @@ func (a *app) openInvites(issuer *tokens.Issuer) error {
 // redeemURL returns the link that carries a ticket, in the form of Entra's.
 func (a *app) redeemURL(t directory.TenantID, id invite.ID, ticket string) string {
 	return a.URL() + "/redeem?tenant=" + url.QueryEscape(string(t)) + "&user=" + url.QueryEscape(string(id)) + "&ticket=" + url.QueryEscape(ticket) + "&ver=2.0"
+}
+
+// blockURL returns the link by which a guest blocks further invitations.
+func (a *app) blockURL(l invite.LetterData) string {
+	ticket := a.invites.OptOut(l)
+	if ticket == "" {
+		return ""
+	}
+	return a.URL() + "/block?ticket=" + url.QueryEscape(ticket)
 }
 
 // openFaces builds the HTTP side of the server.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -48,6 +50,16 @@ func loadCookieKey(dir string) ([]byte, error) {
 		return nil, &exitError{exitConfig, fmt.Sprintf("%s has %d bytes instead of 32; delete it, and guests who are signed in sign in again", path, len(key))}
 	}
 	return key, err
+}
+
+// codeKey returns the key that authenticates stored passcodes. It follows from
+// the cookie key, which every node has to share anyway.
+func codeKey(dir string) ([]byte, error) {
+	secret, err := loadCookieKey(dir)
+	if err != nil {
+		return nil, err
+	}
+	return hkdf.Key(sha256.New, secret, nil, "invited passcodes", 32)
 }
 
 // seededCredentials is DIR/credentials.json: what the first start made.

@@ -42,6 +42,7 @@ type config struct {
 	Sender     string `placeholder:"MAILBOX" help:"From of the mail, such as 'Contoso Invitations <invite@contoso.example>'. Required with --relay to another machine."`
 	PublicURL  string `name:"public-url" placeholder:"URL" help:"How guests reach --listen; the links in the mail begin with it (default: http://LISTEN)."`
 	Connection int    `name:"relay-connections" default:"8" help:"Connections to the relay at most."`
+	LinkTries  int    `name:"failed-links" default:"0" help:"Links that do not verify, from one network in a minute (default: 20, or 2000 while mail goes to the sink)."`
 	Retry      string `enum:"standard,fast" default:"standard" help:"When deferred mail is tried again: standard (minutes to hours) or fast (seconds, for tests)."`
 	Clock      bool   `name:"clock-control" help:"Let POST /invited/v1/clock advance the clock (loopback only, for tests)."`
 	Password   string `name:"seed-password" hidden:"" help:"Password of the seeded accounts (default: random)."`
