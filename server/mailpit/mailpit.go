@@ -39,6 +39,7 @@
 //	GET /api/v1/folders                   every mailbox with its counts
 //	PUT /api/v1/message/{id}/folder       file a message elsewhere
 //	GET /api/v1/message/{id}/verdict      why it lies where it lies
+//	GET /api/v1/message/{id}/raw?headers=verdict   its source below that, as header fields
 //	GET /api/v1/message/{id}/transcript   what was said by SMTP
 //	GET, PUT /api/v1/faults               the rules by which SMTP fails
 //	GET, PUT /api/v1/rules                the rules that force mail into a folder

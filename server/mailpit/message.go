@@ -3,6 +3,7 @@ package mailpit
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/textproto"
 	"strings"
@@ -75,7 +76,9 @@ func (h *Handler) getHeaders(w http.ResponseWriter, r *http.Request) error {
 	return web.WriteJSON(w, http.StatusOK, out)
 }
 
-// getRaw serves GET /api/v1/message/{id}/raw.
+// getRaw serves GET /api/v1/message/{id}/raw: the bytes as they came. With
+// headers=verdict, fields that tell the verdict for recipient, or else for the
+// first one, stand above them.
 func (h *Handler) getRaw(w http.ResponseWriter, r *http.Request) error {
 	id, err := h.latest(r)
 	if err != nil {
@@ -85,12 +88,48 @@ func (h *Handler) getRaw(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return classify("mailpit.getRaw", err)
 	}
+	q := r.URL.Query()
+	above, err := h.verdictFields(r.Context(), id, q.Get("headers"), q.Get("recipient"))
+	if err != nil {
+		return err
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if r.URL.Query().Get("dl") == "1" {
+	if q.Get("dl") == "1" {
 		w.Header().Set("Content-Disposition", disposition("attachment", id+".eml"))
+	}
+	if _, err := io.WriteString(w, above); err != nil {
+		return err
 	}
 	_, err = w.Write(raw)
 	return err
+}
+
+// verdictFields returns the header fields that which asks for; none if it is
+// empty.
+func (h *Handler) verdictFields(ctx context.Context, id, which, recipient string) (string, error) {
+	const op = "mailpit.verdictFields"
+	switch which {
+	case "":
+		return "", nil
+	case "verdict":
+	default:
+		return "", problem.BadField(op, "headers", "headers must be verdict, or be left out.")
+	}
+	c, err := h.Sink.Get(ctx, id)
+	if err != nil {
+		return "", classify(op, err)
+	}
+	for _, rcpt := range c.Recipients {
+		if recipient != "" && sink.Key(rcpt.Address) != sink.Key(recipient) {
+			continue
+		}
+		var b strings.Builder
+		for _, f := range rcpt.Verdict.Fields() {
+			b.WriteString(f.Name + ": " + f.Value + "\r\n")
+		}
+		return b.String(), nil
+	}
+	return "", missing(op, "This message was not sent to that recipient; leave the parameter out to see the first.")
 }
 
 // getVerdict serves GET /api/v1/message/{id}/verdict. The parameter recipient
@@ -109,14 +148,22 @@ func (h *Handler) getVerdict(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	type verdictJSON struct {
+		recipientJSON
+		Headers map[string]string `json:"headers"` // as getRaw writes them
+	}
 	out := struct {
-		ID         string          `json:"id"`
-		Recipients []recipientJSON `json:"recipients"`
-	}{ID: id, Recipients: []recipientJSON{}}
+		ID         string        `json:"id"`
+		Recipients []verdictJSON `json:"recipients"`
+	}{ID: id, Recipients: []verdictJSON{}}
 	want := q.Get("recipient")
 	for _, rcpt := range filing(c, "").Recipients {
 		if want == "" || sink.Key(rcpt.Address) == sink.Key(want) {
-			out.Recipients = append(out.Recipients, rcpt)
+			headers := map[string]string{}
+			for _, f := range rcpt.Verdict.Fields() {
+				headers[f.Name] = f.Value
+			}
+			out.Recipients = append(out.Recipients, verdictJSON{rcpt, headers})
 		}
 	}
 	if want != "" && len(out.Recipients) == 0 {
