@@ -19,7 +19,7 @@ const (
 	batchMessages = 256
 	batchTime     = 5 * time.Millisecond // parsing before the first commit
 	batchBusy     = 40 * time.Millisecond
-	busyBacklog   = 256
+	busyBacklog   = 16 // more than a moment's mail: it is a flood, and receiving comes first
 	maxRest       = 100 * time.Millisecond
 	maxBehind     = 50_000 // messages; further behind the worker does not rest
 	retryAfter    = time.Second
