@@ -328,7 +328,7 @@ func (a *app) openFaces(ctx context.Context, t ring, acc *accessRing) error {
 		NewCSRF: func() string { return randomText(16) }, Log: a.log,
 	}
 	own := &api.Handler{
-		Invitations: a.invites, Tenants: a.tenants, Sessions: sessions, Keys: t.keys, Tenant: a.seeded.Tenant, Log: a.log, Now: a.clock.Now,
+		Invitations: a.invites, Tenants: a.tenants, Sessions: sessions, Keys: t.keys, Tenant: a.seeded.Tenant, NewSession: func() string { return randomText(16) }, Log: a.log, Now: a.clock.Now,
 	}
 	if a.cfg.Clock {
 		own.Advance = a.clock.Advance

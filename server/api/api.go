@@ -34,6 +34,10 @@ type Handler struct {
 	Now         func() time.Time   // required
 	Log         *slog.Logger       // required
 
+	// NewSession returns 128 fresh random bits as text, for the sessions that
+	// passcodes are bound to. Required.
+	NewSession func() string
+
 	// Advance moves the server's clock forward and returns the new time.
 	// Nil: the clock cannot be moved, and there is no such route.
 	Advance func(time.Duration) time.Time
@@ -62,6 +66,10 @@ type Invitations interface {
 	Open(ctx context.Context, tenant directory.TenantID, user, ticket string) (invite.Redemption, error)
 	Accept(ctx context.Context, c invite.Claims, signedIn directory.Method) (invite.Redemption, error)
 	Decline(ctx context.Context, c invite.Claims) (invite.Redemption, error)
+	AskCode(ctx context.Context, c invite.Claims, session string) (invite.Redemption, error)
+	TryCode(ctx context.Context, c invite.Claims, session, code, from string) (invite.Redemption, error)
+	FailedLink(from string, refusal error) error
+	Preflight(ctx context.Context, actor directory.Actor, email string) (invite.Preflight, error)
 }
 
 // Tenants is what this face asks of package tenant.
@@ -121,6 +129,8 @@ func (h *Handler) routes() []route {
 		{"POST", "/guests/{ref}/reset", h.resetGuest},
 		{"GET", "/redemptions", h.getRedemption},
 		{"POST", "/redemptions", h.createRedemption},
+		{"POST", "/redemptions/codes", h.createCode},
+		{"POST", "/preflight", h.preflight},
 		{"GET", "/homes", h.listHomes},
 		{"GET", "/homes/{domain}", h.getHome},
 		{"PUT", "/homes/{domain}", h.putHome},

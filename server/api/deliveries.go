@@ -17,6 +17,7 @@ type deliveryJSON struct {
 	UserID       string        `json:"userId"`
 	To           string        `json:"to"`
 	MessageID    string        `json:"messageId"`
+	Kind         string        `json:"kind"` // invitation, copy or code
 	State        string        `json:"state"`
 	Queued       *time.Time    `json:"queued"`
 	Next         *time.Time    `json:"next"`
@@ -50,7 +51,7 @@ type filingJSON struct {
 
 func showDelivery(d invite.Delivery) deliveryJSON {
 	out := deliveryJSON{
-		ID: d.ID, InvitationID: string(d.Invitation), UserID: string(d.User), To: d.To.String(), MessageID: d.MessageID, State: string(d.State),
+		ID: d.ID, InvitationID: string(d.Invitation), UserID: string(d.User), To: d.To.String(), MessageID: d.MessageID, Kind: string(d.Kind), State: string(d.State),
 		Queued: when(d.Queued), Next: when(d.Next), Attempts: d.Attempts,
 	}
 	if d.Last.Number > 0 {

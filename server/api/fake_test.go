@@ -44,6 +44,7 @@ type fake struct {
 	accounts map[string][]string
 	request  invite.Request // the last one
 	called   []string
+	failed   []string    // networks that links failed from
 	edit     invite.Edit // of the last resend
 	signIn   directory.Decision
 	rotated  int
@@ -245,6 +246,39 @@ func (f *fake) Accept(_ context.Context, _ invite.Claims, m directory.Method) (i
 	return r, err
 }
 
+func (f *fake) AskCode(_ context.Context, _ invite.Claims, session string) (invite.Redemption, error) {
+	f.called = append(f.called, "ask "+session)
+	return f.redemption("good")
+}
+
+func (f *fake) TryCode(_ context.Context, _ invite.Claims, session, code, from string) (invite.Redemption, error) {
+	f.called = append(f.called, "try "+session+" "+code+" "+from)
+	r, err := f.redemption("good")
+	if err == nil && code != "01234567" {
+		err = &problem.Error{Op: "fake", Kind: problem.Denied, Reason: problem.CodeWrong, Detail: "No."}
+	}
+	return r, err
+}
+
+func (f *fake) FailedLink(from string, refusal error) error {
+	if refusal != nil {
+		f.failed = append(f.failed, from)
+	}
+	return refusal
+}
+
+func (f *fake) Preflight(_ context.Context, _ directory.Actor, email string) (invite.Preflight, error) {
+	home := &directory.HomeTenant{Domain: "fabrikam.example"}
+	return invite.Preflight{
+		Tenant: directory.Tenant{DisplayName: "Contoso"}, Address: address(0), SignIn: directory.Decision{Reason: problem.JITDisabled, Provider: directory.ProviderHome, Home: home},
+		Rule: "account missing", Invitable: true, Reason: problem.JITDisabled, Detail: "No account.",
+		Checks: []invite.Check{
+			{Name: "address", OK: true, Evidence: map[string]string{"address": email}},
+			{Name: "signIn", Reason: problem.JITDisabled, Detail: "No account."},
+		},
+	}, f.fail
+}
+
 func (f *fake) Decline(context.Context, invite.Claims) (invite.Redemption, error) {
 	f.called = append(f.called, "decline")
 	r, err := f.redemption("good")
@@ -325,7 +359,8 @@ func (k keyring) Rotate(time.Time) error {
 func (f *fake) handler() *Handler {
 	return &Handler{
 		Invitations: f, Tenants: f, Sessions: f, Keys: keyring{f}, Tenant: tenantID, Now: func() time.Time { return t0 }, Log: slog.New(slog.DiscardHandler),
-		Advance: func(d time.Duration) time.Time { return t0.Add(d) },
+		NewSession: func() string { return "fresh session" },
+		Advance:    func(d time.Duration) time.Time { return t0.Add(d) },
 		Alarms: func() []outbox.Alarm {
 			return []outbox.Alarm{{Relay: "relay:587", Since: t0, Count: 3, Last: mail.Attempt{Stage: mail.StageAuth, Code: 535, Enhanced: "5.7.8", Text: "Who are you"}}}
 		},

@@ -15,7 +15,10 @@ type policyJSON struct {
 	AllowedDomains   []string   `json:"allowedDomains"`
 	BlockedDomains   []string   `json:"blockedDomains"`
 	RedirectHosts    []string   `json:"redirectHosts"`
+	Rules            string     `json:"rules"`
+	Providers        []string   `json:"providers"`
 	Fallback         string     `json:"fallback"`
+	CodeLifetime     string     `json:"codeLifetime"` // such as 10m
 	OnResend         string     `json:"onResend"`
 	LinkLifetime     string     `json:"linkLifetime"` // such as 720h; 0s: links do not expire
 	Limits           limitsJSON `json:"limits"`
@@ -32,9 +35,17 @@ type limitsJSON struct {
 }
 
 func showPolicy(p directory.Policy) policyJSON {
+	order := p.Providers
+	if len(order) == 0 {
+		order = directory.DefaultProviders
+	}
+	providers := make([]string, len(order))
+	for i, provider := range order {
+		providers[i] = string(provider)
+	}
 	return policyJSON{
 		AllowInvitesFrom: string(p.InvitesFrom), AllowedDomains: list(p.AllowedDomains), BlockedDomains: list(p.BlockedDomains),
-		RedirectHosts: list(p.RedirectHosts), Fallback: string(p.Fallback), OnResend: string(p.OnResend),
+		RedirectHosts: list(p.RedirectHosts), Rules: string(p.Rules), Providers: providers, Fallback: string(p.Fallback), CodeLifetime: p.CodeLifetime.String(), OnResend: string(p.OnResend),
 		LinkLifetime: p.LinkLifetime.String(), Limits: limitsJSON(p.Limits),
 	}
 }
@@ -62,7 +73,10 @@ type policyRequest struct {
 	AllowedDomains   *[]string              `json:"allowedDomains"`
 	BlockedDomains   *[]string              `json:"blockedDomains"`
 	RedirectHosts    *[]string              `json:"redirectHosts"`
+	Rules            *directory.Rules       `json:"rules"`
+	Providers        *[]directory.Provider  `json:"providers"`
 	Fallback         *directory.Fallback    `json:"fallback"`
+	CodeLifetime     *string                `json:"codeLifetime"`
 	OnResend         *directory.OnResend    `json:"onResend"`
 	LinkLifetime     *string                `json:"linkLifetime"`
 	Limits           struct {
@@ -85,13 +99,13 @@ func (h *Handler) putPolicy(w http.ResponseWriter, r *http.Request) error {
 	if err := web.ReadStrictJSON(r, &in); err != nil {
 		return err
 	}
-	var lifetime *time.Duration
-	if in.LinkLifetime != nil {
-		d, err := time.ParseDuration(*in.LinkLifetime)
-		if err != nil {
-			return problem.BadField("api.putPolicy", "linkLifetime", "linkLifetime must be a duration such as 720h, or 0s for links that do not expire.")
-		}
-		lifetime = &d
+	lifetime, err := duration("linkLifetime", in.LinkLifetime, "720h, or 0s for links that do not expire")
+	if err != nil {
+		return err
+	}
+	codes, err := duration("codeLifetime", in.CodeLifetime, "10m")
+	if err != nil {
+		return err
 	}
 	p, err := h.Tenants.Policy(r.Context(), actor)
 	if err != nil {
@@ -99,11 +113,24 @@ func (h *Handler) putPolicy(w http.ResponseWriter, r *http.Request) error {
 	}
 	in.applyTo(&p)
 	replace(&p.LinkLifetime, lifetime)
+	replace(&p.CodeLifetime, codes)
 	saved, err := h.Tenants.SetPolicy(r.Context(), actor, p)
 	if err != nil {
 		return err
 	}
 	return web.WriteJSON(w, http.StatusOK, showPolicy(saved))
+}
+
+// duration reads a member that is a duration; nil if it is absent.
+func duration(member string, text *string, such string) (*time.Duration, error) {
+	if text == nil {
+		return nil, nil
+	}
+	d, err := time.ParseDuration(*text)
+	if err != nil {
+		return nil, problem.BadField("api.putPolicy", member, member+" must be a duration such as "+such+".")
+	}
+	return &d, nil
 }
 
 // applyTo changes what the request names.
@@ -112,6 +139,8 @@ func (in *policyRequest) applyTo(p *directory.Policy) {
 	replace(&p.AllowedDomains, in.AllowedDomains)
 	replace(&p.BlockedDomains, in.BlockedDomains)
 	replace(&p.RedirectHosts, in.RedirectHosts)
+	replace(&p.Rules, in.Rules)
+	replace(&p.Providers, in.Providers)
 	replace(&p.Fallback, in.Fallback)
 	replace(&p.OnResend, in.OnResend)
 	replace(&p.Limits.RecipientPer5Min, in.Limits.RecipientPer5Min)
