@@ -30,6 +30,7 @@ type smtpFlags struct {
 	SMTPAuthFile    string `name:"smtp-auth-file" env:"INVITED_SMTP_AUTH_FILE,MP_SMTP_AUTH_FILE" placeholder:"FILE" help:"Who may log in by SMTP: user:password lines, passwords in clear or as argon2id hashes (default: anybody, with any password)."`
 	SMTPAuthAny     bool   `name:"smtp-auth-accept-any" env:"INVITED_SMTP_AUTH_ACCEPT_ANY,MP_SMTP_AUTH_ACCEPT_ANY" help:"Let anybody log in by SMTP, with any password; so it is without --smtp-auth-file."`
 	SMTPAuth        bool   `name:"smtp-auth-required" env:"INVITED_SMTP_AUTH_REQUIRED" help:"Take mail only after a login."`
+	SMTPOfferTLS    bool   `name:"smtp-starttls" env:"INVITED_SMTP_STARTTLS" help:"Offer STARTTLS on --smtp, with the development CA. Off, because clients that see it and do not trust DIR/ca.pem send nothing."`
 	SMTPStartTLS    bool   `name:"smtp-require-starttls" env:"INVITED_SMTP_REQUIRE_STARTTLS,MP_SMTP_REQUIRE_STARTTLS" help:"Take mail and logins only over TLS."`
 	SMTPRecipients  int    `name:"smtp-max-recipients" env:"INVITED_SMTP_MAX_RECIPIENTS,MP_SMTP_MAX_RECIPIENTS" default:"100" help:"Recipients of one mail at most; more are answered 452."`
 	MaxMessageBytes int64  `name:"max-message-bytes" env:"INVITED_MAX_MESSAGE_BYTES" default:"10485760" help:"Bytes of one mail at most; more are answered 552."`
@@ -77,6 +78,8 @@ func (f smtpFlags) validate() error {
 	switch {
 	case f.SMTPAuthAny && f.SMTPAuthFile != "":
 		return &exitError{exitUsage, "--smtp-auth-accept-any and --smtp-auth-file exclude each other"}
+	case f.SMTPStartTLS && f.LMTP != "":
+		return &exitError{exitUsage, "--smtp-require-starttls and --lmtp exclude each other: LMTP clients do not encrypt"}
 	case f.SMTPRecipients < 0:
 		return &exitError{exitUsage, "--smtp-max-recipients must be at least 1"}
 	case f.MaxMessageBytes < 0 || f.MaxMessageBytes > largestMail:
@@ -120,6 +123,7 @@ func (a *app) smtpOptions(s sinkSettings, set *faults.Set) smtpd.Options {
 	return smtpd.Options{
 		Sink: a.sink, Hostname: "sink.invited.localhost", TLSConfig: a.ca.TLSConfig(), Faults: set, Now: a.clock.Now, Log: a.log,
 		Login: a.let(s.smtp), RequireAuth: a.cfg.SMTPAuth, RequireTLS: a.cfg.SMTPStartTLS,
+		NoStartTLS:      !a.cfg.SMTPStartTLS && !a.cfg.SMTPOfferTLS,
 		MaxMessageBytes: a.cfg.MaxMessageBytes, MaxRecipients: a.cfg.SMTPRecipients,
 	}
 }

@@ -69,7 +69,7 @@ func TestTheSameOverTLS(t *testing.T) {
 }
 
 func TestSinkOffersSTARTTLS(t *testing.T) {
-	s := startServer(t)
+	s := startServer(t, func(c *config) { c.SMTPOfferTLS = true })
 	c, err := smtp.Dial(s.SMTPAddr())
 	require.NoError(t, err)
 	defer c.Close()

@@ -405,7 +405,7 @@ func (g *gate) postmaster(line string) string {
 // encryption and go-smtp never sees it.
 func (g *gate) startTLS(arg string) bool {
 	switch {
-	case g.srv.opts.TLSConfig == nil:
+	case g.srv.startTLS() == nil:
 		return g.fail("502 5.5.1 TLS is not offered here")
 	case g.tls:
 		return g.fail("503 5.5.1 TLS is already in use")
@@ -475,7 +475,7 @@ func (g *gate) Write(p []byte) (int, error) {
 		g.say(l)
 		failed = failed || l[0] == '5' && l[3] == ' '
 	}
-	if g.srv.opts.TLSConfig != nil && !g.tls && line == "250-PIPELINING" {
+	if g.srv.startTLS() != nil && !g.tls && line == "250-PIPELINING" {
 		g.say("250-STARTTLS")
 	}
 	full := len(g.out) > maxReplies

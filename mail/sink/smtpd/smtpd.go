@@ -88,6 +88,7 @@ type Options struct {
 	Login       func(user, password string) bool // nil means that any password is right
 	RequireAuth bool                             // MAIL is answered 530 before AUTH
 	RequireTLS  bool                             // MAIL and AUTH are answered 530 before TLS
+	NoStartTLS  bool                             // TLSConfig is for ServeTLS only
 
 	NewID func() string    // of a session; nil means random
 	Now   func() time.Time // of Envelope.Received; nil means time.Now
@@ -114,8 +115,8 @@ func New(o Options) (*Server, error) {
 	if o.Sink == nil {
 		return nil, errors.New("smtpd: Options.Sink is nil")
 	}
-	if o.RequireTLS && o.TLSConfig == nil {
-		return nil, errors.New("smtpd: Options.RequireTLS needs Options.TLSConfig")
+	if o.RequireTLS && (o.TLSConfig == nil || o.NoStartTLS) {
+		return nil, errors.New("smtpd: Options.RequireTLS needs Options.TLSConfig, without NoStartTLS")
 	}
 	if o.Hostname == "" {
 		o.Hostname = "localhost"
@@ -257,6 +258,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// startTLS returns the configuration for STARTTLS, or nil.
+func (s *Server) startTLS() *tls.Config {
+	if s.opts.NoStartTLS {
+		return nil
+	}
+	return s.opts.TLSConfig
 }
 
 // Connections returns how many are open.
