@@ -53,7 +53,7 @@ type Results struct {
 func Authenticate(s Session, z *Zone, from []string, signatures []Signature) Results {
 	r := Results{
 		ClientIP: s.ClientIP.String(), Helo: s.Helo, TLS: s.TLS, MailFrom: s.MailFrom,
-		PTR: confirm(s, z), Signatures: signatures, DKIM: "none",
+		PTR: s.ReverseName(z), Signatures: signatures, DKIM: "none",
 	}
 	r.checkSPF(s, z)
 	for i, sig := range signatures {
@@ -69,9 +69,9 @@ func Authenticate(s Session, z *Zone, from []string, signatures []Signature) Res
 	return r
 }
 
-// confirm returns the reverse name of the client. A name from the zone must
-// lead back to the address, as receivers ask.
-func confirm(s Session, z *Zone) string {
+// ReverseName returns the name of the client, empty if it has none. A name from
+// the zone must lead back to the address, as receivers ask.
+func (s Session) ReverseName(z *Zone) string {
 	switch s.PTR {
 	case "":
 	case "-":
