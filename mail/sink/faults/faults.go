@@ -294,6 +294,9 @@ func (s *Set) now() time.Time {
 // FromAddress reads the fault that a recipient's address asks for, and where.
 func FromAddress(address string) (f Fault, at Stage, ok bool) {
 	local, _, _ := strings.Cut(address, "@")
+	if strings.ContainsFunc(local, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		return Fault{}, "", false // its text would be part of a reply
+	}
 	words := strings.Split(local, "+")
 	kind, words := strings.ToLower(words[0]), words[1:]
 	at = Rcpt

@@ -180,3 +180,23 @@ func TestChanceOutOfRangeIsOff(t *testing.T) {
 	code, percent := s.Chance(faults.Auth)
 	require.Equal(t, []int{535, 7}, []int{code, percent})
 }
+
+// FuzzFromAddress checks that no address asks for more than a test may: a code
+// that is no refusal, a delay without end, or a reply of several lines.
+func FuzzFromAddress(f *testing.F) {
+	for _, seed := range []string{"bounce+550+no_such_guest@x.example", "delay+3s@x", "slow+data+5s@x", "drop+rcpt@x", "bounce+550+\"a\\\r\nb\"@x", "delay+9999999h@x"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		fault, at, ok := faults.FromAddress(address)
+		if !ok {
+			return
+		}
+		require.Contains(t, []faults.Stage{faults.Rcpt, faults.Data}, at)
+		require.True(t, fault.Code == 0 || fault.Code >= 400 && fault.Code <= 599)
+		require.True(t, fault.Delay >= 0 && fault.Delay <= faults.MaxDelay)
+		require.True(t, fault.Drop || fault.Delay > 0 || fault.Code > 0 && fault.Text != "")
+		require.NotContains(t, fault.Text, "\n")
+		require.NotContains(t, fault.Text, "\r")
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -147,4 +148,21 @@ func TestCounts(t *testing.T) {
 	say(t, c, r, "FROB\r\nRCPT TO:<a@b.example>\r\n", 500, 503)
 	accepted, size, rejected, ignored := s.Counts()
 	require.Equal(t, []int64{1, 7, 2, 0}, []int64{accepted, size, rejected, ignored})
+}
+
+// FuzzDescribed checks that no line of a client can break a transcript, or put
+// the argument of AUTH into it.
+func FuzzDescribed(f *testing.F) {
+	for _, seed := range []string{"EHLO x", "AUTH PLAIN c2VjcmV0", "auth\x00plain", "MAIL FROM:<a@b\r\nS: 250 ok>", "\xff\xfe", strings.Repeat("é", 400)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		got := smtpd.Described(line)
+		require.False(t, strings.ContainsFunc(got, func(r rune) bool { return r < ' ' || r == 0x7f }), "%q", got)
+		require.LessOrEqual(t, len(got), 500)
+		require.True(t, utf8.ValidString(got))
+		if words := strings.Split(line, " "); strings.EqualFold(words[0], "AUTH") && len(words) > 2 {
+			require.LessOrEqual(t, len(got), len("AUTH SCRAM-SHA-256 (not repeated)"))
+		}
+	})
 }
