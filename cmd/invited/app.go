@@ -53,6 +53,7 @@ type app struct {
 
 	store   store.Store
 	sink    *sink.Sink
+	judging judging
 	smtp    *smtpd.Server
 	imap    *imapd.Server
 	pop3    *pop3d.Server

@@ -53,8 +53,11 @@ func (a *app) openSink() (err error) {
 	if err != nil {
 		return err
 	}
+	if a.judging, err = a.cfg.judging(forced); err != nil {
+		return err
+	}
 	if a.sink, err = sink.Open(sink.Options{
-		Dir: filepath.Join(a.cfg.Data, "sink"), MaxMessages: a.cfg.MaxMessage, Judge: forced.Judge, Now: a.clock.Now, Log: a.log,
+		Dir: filepath.Join(a.cfg.Data, "sink"), MaxMessages: a.cfg.MaxMessage, Judge: a.judging.judge.Rules, Now: a.clock.Now, Log: a.log,
 	}); err != nil {
 		return err
 	}
@@ -89,6 +92,7 @@ func (a *app) startSink(ctx context.Context) {
 	a.runUntil("pop3", a.pop3Listener, a.pop3.Serve, pop3d.ErrServerClosed)
 	a.runHTTP("sink web", a.sinkWeb, a.sinkListener)
 	a.run("sink REST", func() error { return a.rest.Run(ctx) })
+	a.run("spam filters", func() error { return a.judging.watch(ctx, a) })
 }
 
 // runUntil serves a listener, if there is one, until its server is closed.

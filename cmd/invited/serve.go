@@ -12,6 +12,8 @@ import (
 
 // sinkConfig is what the sink needs, alone or beside everything else.
 type sinkConfig struct {
+	judgeFlags
+
 	smtpFlags
 
 	SMTP       string        `env:"INVITED_SMTP,MP_SMTP_BIND_ADDR" default:"127.0.0.1:1025" placeholder:"ADDR" help:"The sink's SMTP listener. Port 0 picks one."`

@@ -133,7 +133,7 @@ func (a *app) newREST(s sinkSettings, set *faults.Set, forced *sink.Forced) *mai
 	return &mailpit.Handler{
 		Sink: a.sink, Version: versionText(), Label: a.cfg.Label, Started: a.clock.Now(), Log: a.log, Now: a.clock.Now,
 		Login: a.let(s.web), MaxSend: a.cfg.MaxMessageBytes, Metrics: a.cfg.Metrics, Stats: a.smtp, Webhook: s.webhook,
-		Faults: set, FaultRules: set, FolderRules: forced,
+		Faults: set, FaultRules: set, FolderRules: forced, Spam: a.judging.spam(a.clock.Now),
 	}
 }
 
