@@ -17,8 +17,9 @@ import (
 // A model is what the life of one guest should be, told as simply as possible:
 // which links exist, of which generation, and until when.
 type model struct {
-	rig    *rig
-	policy directory.OnResend
+	rig      *rig
+	policy   directory.OnResend
+	fallback directory.Fallback
 
 	guest      directory.UserID
 	generation int
@@ -28,10 +29,15 @@ type model struct {
 	invitations []*modelInvitation // oldest first
 	links       []modelLink
 
-	mails, accepts int // so far
+	mails, accepts int             // so far
+	blocked        map[string]bool // by address
+	held           int             // mails that were held back
+	blocks         int             // and how often somebody blocked,
+	undone         int             // or undid it
 }
 
 type modelInvitation struct {
+	email      string
 	id         invite.ID
 	generation int
 	expires    time.Time
@@ -47,7 +53,19 @@ type modelLink struct {
 	expires    time.Time
 }
 
-const modelGuest = "ana@fabrikam.example"
+const (
+	modelGuest = "ana@fabrikam.example"
+	modelMoved = "ana@litware.example"
+)
+
+// posted notes that a mail was asked for.
+func (m *model) posted(email string) {
+	if m.blocked[email] {
+		m.held++
+	} else {
+		m.mails++
+	}
+}
 
 func (m *model) now() time.Time { return m.rig.now() }
 
@@ -68,6 +86,10 @@ func (m *model) refusal(l modelLink) problem.Reason {
 		return problem.LinkRevoked
 	case l.generation != m.generation:
 		return problem.LinkReplaced
+	// A guest who is in finds the way back with an old link, if there is
+	// another proof than the link.
+	case m.accepted && m.fallback == directory.FallbackOTP:
+		return problem.NoReason
 	case !m.now().Before(l.expires), !m.now().Before(l.inv.expires) && !m.accepted:
 		return problem.LinkExpired
 	default:
@@ -111,11 +133,11 @@ func (m *model) create(t *rapid.T) {
 		m.generation++
 	}
 	require.Equal(t, m.guest, c.User.ID)
-	inv := &modelInvitation{id: c.Invitation.ID, generation: m.generation, expires: m.expiry(), accepted: m.accepted}
+	inv := &modelInvitation{email: modelGuest, id: c.Invitation.ID, generation: m.generation, expires: m.expiry(), accepted: m.accepted}
 	m.invitations = append(m.invitations, inv)
 	m.links = append(m.links, modelLink{c.RedeemURL, inv, m.generation, inv.expires})
 	if send && !m.accepted {
-		m.mails++
+		m.posted(modelGuest)
 	}
 }
 
@@ -136,7 +158,7 @@ func (m *model) resend(t *rapid.T) {
 	}
 	inv.generation, inv.expires, inv.declined = m.generation, m.expiry(), false
 	m.links = append(m.links, modelLink{c.RedeemURL, inv, m.generation, inv.expires})
-	m.mails++
+	m.posted(inv.email)
 }
 
 func (m *model) revoke(t *rapid.T) {
@@ -200,19 +222,71 @@ func (m *model) decline(t *rapid.T) {
 }
 
 func (m *model) reset(t *rapid.T) {
+	m.resetTo(t, modelGuest)
+}
+
+// move resets a guest to an address that was added meanwhile.
+func (m *model) move(t *rapid.T) {
+	if m.guest != "" && !m.deleted {
+		m.rig.store.edit(m.guest, func(u *directory.User) { u.OtherMails = append(u.OtherMails, modelMoved) })
+	}
+	m.resetTo(t, modelMoved)
+}
+
+func (m *model) resetTo(t *rapid.T, email string) {
 	if m.guest == "" || m.deleted {
 		t.Skip("there is no guest")
 	}
-	q := ask(modelGuest)
+	q := ask(email)
 	q.ResetRedemption, q.User = true, m.guest
 	c, err := m.rig.Create(t.Context(), admin(), q)
 	require.NoError(t, err)
+	require.Equal(t, m.guest, c.User.ID)
 	m.generation++
 	m.accepted = false
-	inv := &modelInvitation{id: c.Invitation.ID, generation: m.generation, expires: m.expiry()}
+	inv := &modelInvitation{email: email, id: c.Invitation.ID, generation: m.generation, expires: m.expiry()}
 	m.invitations = append(m.invitations, inv)
 	m.links = append(m.links, modelLink{c.RedeemURL, inv, m.generation, inv.expires})
-	m.mails++
+	m.posted(email)
+}
+
+// optOut draws an invitation and follows its link to block, which never dies.
+func (m *model) optOut(t *rapid.T) (invite.Blocking, string) {
+	if len(m.invitations) == 0 {
+		t.Skip("nobody was invited")
+	}
+	inv := rapid.SampledFrom(m.invitations).Draw(t, "invitation")
+	ticket := m.rig.OptOut(invite.LetterData{
+		Tenant: m.rig.store.tenant, Guest: directory.User{ID: m.guest}, Invitation: m.rig.store.invitations[inv.id], Now: m.now(),
+	})
+	b, err := m.rig.OpenBlock(t.Context(), ticket)
+	require.NoError(t, err)
+	require.Equal(t, m.blocked[inv.email], b.Blocked())
+	return b, inv.email
+}
+
+func (m *model) block(t *rapid.T) {
+	b, email := m.optOut(t)
+	_, err := m.rig.Block(t.Context(), b.Claims)
+	require.NoError(t, err)
+	if !m.blocked[email] {
+		m.blocks++
+	}
+	m.blocked[email] = true
+}
+
+func (m *model) unblock(t *rapid.T) {
+	b, email := m.optOut(t)
+	if !m.blocked[email] {
+		t.Skip("nothing is blocked")
+	}
+	m.rig.advance(time.Hour) // past the limits
+	_, err := m.rig.AskUnblockCode(t.Context(), b.Claims, "session")
+	require.NoError(t, err)
+	_, err = m.rig.Unblock(t.Context(), b.Claims, "session", m.rig.lastCode(), "net")
+	require.NoError(t, err)
+	m.undone++
+	m.blocked[email] = false
 }
 
 func (m *model) delete(t *rapid.T) {
@@ -236,13 +310,28 @@ func (m *model) wait(t *rapid.T) {
 	m.rig.advance(time.Duration(rapid.IntRange(1, 20).Draw(t, "days")) * 24 * time.Hour)
 }
 
+// byCode and byLink change what proves who the guest is.
+func (m *model) byCode(*rapid.T) { m.fallback = directory.FallbackOTP; m.setPolicy() }
+func (m *model) byLink(*rapid.T) { m.fallback = directory.FallbackLink; m.setPolicy() }
+
 func (m *model) supersede(*rapid.T) { m.policy = directory.SupersedeLinks; m.setPolicy() }
 func (m *model) keep(*rapid.T)      { m.policy = directory.KeepLinks; m.setPolicy() }
-func (m *model) setPolicy()         { m.rig.store.policy.OnResend = m.policy }
+func (m *model) setPolicy() {
+	m.rig.store.policy.OnResend, m.rig.store.policy.Fallback = m.policy, m.fallback
+}
 
 // check compares everything that can be seen with the model.
 func (m *model) check(t *rapid.T) {
-	require.Len(t, m.rig.store.letters, m.mails)
+	mails := 0
+	for _, l := range m.rig.store.letters {
+		if l.Kind == invite.LetterInvitation {
+			mails++
+		}
+	}
+	require.Equal(t, m.mails, mails)
+	require.Equal(t, m.held, m.rig.store.count(audit.EmailNotSent))
+	require.Equal(t, m.blocks, m.rig.store.count(audit.EmailUnsubscribed), "one event for each block")
+	require.Equal(t, m.undone, m.rig.store.count(audit.EmailSubscribed))
 	require.Equal(t, m.accepts, m.rig.store.count(audit.RedeemInvite), "one event for each acceptance")
 	if m.guest == "" {
 		return
@@ -267,10 +356,11 @@ func (m *model) check(t *rapid.T) {
 // the model.
 func TestLife(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		m := &model{rig: newRig(t), policy: directory.KeepLinks}
+		m := &model{rig: newRig(t, withOptOuts), policy: directory.KeepLinks, fallback: directory.FallbackLink, blocked: map[string]bool{}}
 		rt.Repeat(map[string]func(*rapid.T){
 			"create": m.create, "resend": m.resend, "revoke": m.revoke, "accept": m.accept, "decline": m.decline,
 			"reset": m.reset, "delete": m.delete, "restore": m.restore, "wait": m.wait,
+			"move": m.move, "block": m.block, "unblock": m.unblock, "byCode": m.byCode, "byLink": m.byLink,
 			"supersede": m.supersede, "keep": m.keep, "": m.check,
 		})
 	})

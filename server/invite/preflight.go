@@ -45,7 +45,7 @@ func (s *Service) Preflight(ctx context.Context, actor directory.Actor, email st
 		return Preflight{}, err
 	}
 	f := &flight{service: s, scene: sc, actor: actor, op: op, Preflight: Preflight{Tenant: sc.tenant, Invitable: true}}
-	steps := []func(context.Context) error{f.existing, f.limits, f.mail, f.signIn}
+	steps := []func(context.Context) error{f.existing, f.domain, f.limits, f.mail, f.signIn}
 	if !f.check("policy", actor.Authorize(directory.InviteGuest, sc.policy), map[string]string{"allowInvitesFrom": string(sc.policy.InvitesFrom)}) || !f.address(email) {
 		steps = nil
 	}
@@ -87,7 +87,7 @@ func (f *flight) note(c Check) {
 	}
 }
 
-// address reads the address, and looks at its domain.
+// address reads the address.
 func (f *flight) address(email string) bool {
 	var o order
 	err := f.service.checkEmail(f.op, Request{Email: email}, &o)
@@ -96,11 +96,13 @@ func (f *flight) address(email string) bool {
 	for _, w := range o.address.Warnings() {
 		evidence["warning"] = string(w)
 	}
-	if !f.check("address", err, evidence) {
-		return false
-	}
-	f.check("domain", f.plan().checkDomain(), map[string]string{"domain": o.address.Domain})
-	return true
+	return f.check("address", err, evidence)
+}
+
+// domain looks at the domain list.
+func (f *flight) domain(context.Context) error {
+	f.check("domain", f.plan().checkDomain(), map[string]string{"domain": f.Address.Domain})
+	return nil
 }
 
 // plan lends the checks of [Service.Create].

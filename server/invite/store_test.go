@@ -16,15 +16,15 @@ import (
 )
 
 // onDisk is a rig over the real store instead of the memory.
-func onDisk(t *testing.T) (*rig, *sqlite.Store) {
+func onDisk(t *testing.T, edit ...func(*invite.Options)) (*rig, *sqlite.Store) {
 	t.Helper()
 	var db *sqlite.Store
-	r := newRig(t, func(o *invite.Options) {
+	r := newRig(t, append(edit, func(o *invite.Options) {
 		var err error
 		db, err = sqlite.Open(sqlite.Options{Path: t.TempDir() + "/data/invited.db", Now: o.Now})
 		require.NoError(t, err)
 		o.Store = db
-	})
+	})...)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	require.NoError(t, db.CreateTenant(t.Context(), r.store.tenant, r.store.policy))
 	c := directory.Change{Tenant: contoso, NewGroups: r.store.groups, NewApps: r.store.apps}

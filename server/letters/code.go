@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"invited/mail"
-	"invited/mail/compose"
 	"invited/server/invite"
 	"invited/server/problem"
 	"invited/templates"
@@ -33,9 +32,5 @@ func (w *Writer) Code(_ context.Context, d invite.CodeData) (mail.Message, error
 	draft.MessageID = "code." + d.ID + "@" + domain
 	draft.FeedbackID = "code:" + string(d.Tenant.ID) + ":invited:" + draft.From.Address.Domain
 	draft.Subject, draft.Text, draft.HTML, draft.Language = text.Subject, text.Text, text.HTML, lang
-	m, err := compose.Render(draft)
-	if err != nil {
-		return mail.Message{}, refusal(op, err)
-	}
-	return m, nil
+	return w.finish(op, draft)
 }
