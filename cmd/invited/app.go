@@ -58,14 +58,16 @@ type app struct {
 	imap    *imapd.Server
 	pop3    *pop3d.Server
 	rest    *mailpit.Handler // of the sink
-	pool    *smtpout.Pool
+	relays  *smtpout.Failover
 	worker  *outbox.Worker
+	alarms  outbox.Alarms
 	invites *invite.Service
 	tenants *tenant.Service
 	seeded  tenant.Credentials
 	web     *http.Server
 	sinkWeb *http.Server
 
+	mailPlan   mailPlan
 	credential string // local bearer token, in DIR/cli.json
 	group      errgroup.Group
 	failed     chan error         // the first listener or worker that ended by itself
@@ -98,7 +100,11 @@ func randomText(n int) string {
 // newApp builds the object graph; it is the only place that does. Ports are
 // taken first, so that a second server on them changes nothing.
 func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err error) {
-	a := &app{cfg: cfg, log: log, clock: &clock{}, failed: make(chan error, 8), credential: randomText(32)}
+	plan, err := cfg.plan()
+	if err != nil {
+		return nil, err
+	}
+	a := &app{mailPlan: plan, cfg: cfg, log: log, clock: &clock{}, failed: make(chan error, 8), credential: randomText(32)}
 	defer func() {
 		if err != nil {
 			a.release()
@@ -191,29 +197,6 @@ func (a *app) openServer(ctx context.Context) error {
 	return a.openFaces(ctx, tickets, access)
 }
 
-// openOutbox builds delivery.
-func (a *app) openOutbox() (err error) {
-	relay := smtpout.Options{Relay: a.cfg.Relay}
-	if a.cfg.Relay == "" {
-		if relay, err = a.toOwnSink(); err != nil {
-			return err
-		}
-	}
-	if err := guardRelay(relay.Relay, a.cfg.Sender); err != nil {
-		return err
-	}
-	relay.Conns, relay.Now = a.cfg.Connection, a.clock.Now
-	if a.pool, err = smtpout.NewPool(relay); err != nil {
-		return &exitError{exitUsage, "--relay: " + err.Error()}
-	}
-	options := outbox.Options{Store: a.store, Sender: a.pool, Owner: newID(), Log: a.log, Now: a.clock.Now, Drain: a.cfg.Drain}
-	if a.cfg.Retry == "fast" {
-		options.Schedule = outbox.DevSchedule
-	}
-	a.worker, err = outbox.NewWorker(options)
-	return err
-}
-
 // ring is a keyring with the issuer that uses it.
 type ring struct {
 	keys    *tokens.Keyring
@@ -262,7 +245,7 @@ type accessRing struct {
 // openInvites builds the service the product is about.
 func (a *app) openInvites(keys ring) error {
 	emulator := a.cfg.Relay == ""
-	options := letterOptions(a.cfg, emulator, a.clock.Now)
+	options := letterOptions(a.cfg, a.mailPlan, a.clock.Now)
 	options.BlockURL = a.blockURL
 	signer, err := a.cfg.newSigner(a.cfg.Sender)
 	if err != nil {
@@ -286,7 +269,7 @@ func (a *app) openInvites(keys ring) error {
 	a.invites, err = invite.New(invite.Options{
 		Store: a.store, Tickets: tickets{keys.issuer}, OptOuts: tickets{keys.optOuts}, Letters: write, Mailboxes: mailboxes{a.sink}, RedeemURL: a.redeemURL,
 		CodeKey: codeKey, FailedLinks: linkTries,
-		Now: a.clock.Now, NewID: newID, Wake: a.worker.Wake, Mode: invite.Mode{Emulator: emulator},
+		Now: a.clock.Now, NewID: newID, Wake: a.worker.Wake, Mode: a.mode(),
 	})
 	return err
 }
@@ -329,6 +312,7 @@ func (a *app) openFaces(ctx context.Context, t ring, acc *accessRing) error {
 		NewCSRF: func() string { return randomText(16) }, Log: a.log,
 	}
 	own := &api.Handler{
+		Alarms:      a.alarms.List,
 		Invitations: a.invites, Tenants: a.tenants, Sessions: sessions, Keys: t.keys, Tenant: a.seeded.Tenant, NewSession: func() string { return randomText(16) }, Log: a.log, Now: a.clock.Now,
 	}
 	if a.cfg.Clock {
@@ -378,7 +362,11 @@ func (a *app) localToken() string { return a.credential }
 // seed makes the tenant at the first start and writes the credentials.
 func (a *app) seed(ctx context.Context) error {
 	var err error
-	a.seeded, err = a.tenants.Seed(ctx, tenant.SeedOptions{Password: a.cfg.Password, ClientSecret: a.cfg.Secret})
+	o := tenant.SeedOptions{Password: a.cfg.Password, ClientSecret: a.cfg.Secret}
+	if a.mailPlan.people {
+		o.Limits = &directory.DefaultLimits
+	}
+	a.seeded, err = a.tenants.Seed(ctx, o)
 	if err != nil {
 		return err
 	}

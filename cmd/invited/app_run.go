@@ -104,8 +104,8 @@ func ignoreTimeout(err error) error {
 
 // release closes what is open, in the reverse order of opening.
 func (a *app) release() {
-	if a.pool != nil {
-		_ = a.pool.Close()
+	if a.relays != nil {
+		_ = a.relays.Close()
 	}
 	if a.store != nil {
 		if err := a.store.Close(); err != nil {

@@ -90,7 +90,7 @@ func run(e env, args []string) int {
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.DefaultEnvars("INVITED"),
-		kong.Vars{"dataDir": defaultDataDir, "server": defaultServer, "sink": defaultSink},
+		kong.Vars{"reservedDomains": reservedDomains, "dataDir": defaultDataDir, "server": defaultServer, "sink": defaultSink},
 	)
 	if err != nil {
 		fmt.Fprintln(e.stderr, "invited: the command line is defined wrongly:", err)

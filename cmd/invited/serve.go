@@ -33,6 +33,7 @@ type sinkConfig struct {
 type config struct {
 	sinkConfig
 	dkimFlags
+	relayFlags
 
 	Listen     string `default:"127.0.0.1:8080" placeholder:"ADDR" help:"Pages and API."`
 	TLSListen  string `name:"tls-listen" default:"127.0.0.1:8443" placeholder:"ADDR" help:"The same over TLS, with a development CA (DIR/ca.pem) or --tls-cert; empty: none."`
@@ -40,7 +41,7 @@ type config struct {
 	TLSKey     string `name:"tls-key" placeholder:"FILE" help:"Private key in PEM for --tls-cert."`
 	Database   string `placeholder:"URL" help:"sqlite:PATH (default: invited.db in --data), or postgres://USER:PASSWORD@HOST/NAME for several nodes."`
 	DBConns    int    `name:"database-connections" default:"16" help:"Connections to PostgreSQL at most, beside one that listens."`
-	Relay      string `placeholder:"URL" help:"smtp://HOST:PORT or smtps://USER:PASSWORD@HOST:PORT (default: the built-in sink)."`
+	Relay      string `placeholder:"URL" help:"smtp://HOST:PORT or smtps://USER:PASSWORD@HOST:PORT, or several with commas between them, of which the first that works is used (default: the built-in sink)."`
 	Sender     string `placeholder:"MAILBOX" help:"From of the mail, such as 'Contoso Invitations <invite@contoso.example>'. Required with --relay to another machine."`
 	PublicURL  string `name:"public-url" placeholder:"URL" help:"How guests reach --listen; the links in the mail begin with it (default: http://LISTEN)."`
 	Connection int    `name:"relay-connections" default:"8" help:"Connections to the relay at most."`
