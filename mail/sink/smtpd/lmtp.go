@@ -2,7 +2,6 @@ package smtpd
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/emersion/go-smtp"
 
@@ -65,12 +64,9 @@ func (s *session) storeEach(env sink.Envelope, raw []byte) error {
 	return reply(250, smtp.EnhancedCode{2, 0, 0}, "done") // the gate says the prepared ones
 }
 
-// finalReplies returns the replies to a message: p, or for LMTP one for each
-// recipient. The caller holds g.mu.
+// finalReplies returns the replies to a message, one for each recipient: what
+// the session has prepared, or else p again and again. The caller holds g.mu.
 func (g *gate) finalReplies(p string) []string {
-	if !g.lmtp || !g.bodyDue || strings.HasPrefix(p, "354 ") {
-		return []string{p}
-	}
 	lines := g.final
 	g.bodyDue, g.final = false, nil
 	if len(lines) == 0 {

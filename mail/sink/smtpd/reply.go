@@ -46,7 +46,7 @@ func (g *gate) Write(p []byte) (int, error) {
 		g.mu.Unlock()
 		return len(p), nil
 	}
-	line := reworded(string(bytes.TrimRight(p, "\r\n")))
+	line := reworded(bytes.TrimRight(p, "\r\n"))
 	switch {
 	case strings.HasPrefix(line, "354 "):
 		g.data, g.started, g.got = true, time.Now(), 0
@@ -57,9 +57,14 @@ func (g *gate) Write(p []byte) (int, error) {
 		line = strings.Replace(line, " ESMTP ", " LMTP ", 1)
 	}
 	failed := false
-	for _, l := range g.finalReplies(line) {
-		g.say(l)
-		failed = failed || l[0] == '5' && l[3] == ' '
+	if g.lmtp && g.bodyDue && line[0] != '3' {
+		for _, l := range g.finalReplies(line) {
+			g.say(l)
+			failed = failed || l[0] == '5'
+		}
+	} else {
+		g.say(line)
+		failed = line[0] == '5' && line[3] == ' '
 	}
 	if g.srv.startTLS() != nil && !g.tls && line == "250-PIPELINING" {
 		g.say("250-STARTTLS")
@@ -91,13 +96,15 @@ var recoded = []struct{ from, to string }{
 	{"454 4.7.0 sasl:", "501 5.5.2 sasl:"},
 }
 
-func reworded(line string) string {
+func reworded(p []byte) string {
 	switch {
-	case strings.HasPrefix(line, "250 2.0.0 Roger"):
+	case bytes.HasPrefix(p, []byte("250 2.0.0 Roger")):
 		return "250 2.1.0 Ok"
-	case strings.HasPrefix(line, "250 2.0.0 I'll make sure"):
+	case bytes.HasPrefix(p, []byte("250 2.0.0 I'll make sure")):
 		return "250 2.1.5 Ok"
-	case line[0] == '4', line[0] == '5':
+	}
+	line := string(p)
+	if line[0] == '4' || line[0] == '5' {
 		for _, c := range recoded {
 			if rest, ok := strings.CutPrefix(line, c.from); ok {
 				return c.to + rest

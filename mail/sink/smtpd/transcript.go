@@ -29,6 +29,9 @@ type transcript struct {
 	intro      int  // the bytes of head that every message begins with
 	fixed      bool // intro is known
 	cut        int  // lines left out between head and tail
+
+	second int64  // of the last line
+	stamp  []byte // of that second, up to its fraction
 }
 
 // add notes a line of the client (C) or the server (S).
@@ -37,8 +40,7 @@ func (t *transcript) add(now time.Time, who byte, text string) {
 	if len(t.tail) == 0 && t.cut == 0 && len(t.head) < transcriptHead-transcriptLine-40 {
 		to = &t.head
 	}
-	b := now.UTC().AppendFormat(*to, "2006-01-02T15:04:05.000Z ")
-	*to = append(append(append(b, who, ':', ' '), plain(text)...), '\n')
+	*to = t.line(*to, now, who, text)
 	if len(t.tail) <= transcriptTail {
 		return
 	}
@@ -46,6 +48,18 @@ func (t *transcript) add(now time.Time, who byte, text string) {
 	drop += bytes.IndexByte(t.tail[drop:], '\n') + 1
 	t.cut += bytes.Count(t.tail[:drop], []byte("\n"))
 	t.tail = append(t.tail[:0], t.tail[drop:]...)
+}
+
+// line appends a line to b. Most lines are of the same second as the last one,
+// and formatting the time would cost more than the rest.
+func (t *transcript) line(b []byte, now time.Time, who byte, text string) []byte {
+	if s := now.Unix(); s != t.second || t.stamp == nil {
+		t.second, t.stamp = s, now.UTC().AppendFormat(t.stamp[:0], "2006-01-02T15:04:05.")
+	}
+	ms := now.Nanosecond() / int(time.Millisecond)
+	b = append(b, t.stamp...)
+	b = append(b, '0'+byte(ms/100), '0'+byte(ms/10%10), '0'+byte(ms%10), 'Z', ' ', who, ':', ' ')
+	return append(append(b, plain(text)...), '\n')
 }
 
 // begin tells that a message begins: what was said so far belongs to all.
@@ -56,17 +70,24 @@ func (t *transcript) begin() {
 }
 
 // restart forgets the last message.
-func (t *transcript) restart() { t.head, t.tail, t.cut = t.head[:t.intro], nil, 0 }
+func (t *transcript) restart() { t.head, t.tail, t.cut = t.head[:t.intro], t.tail[:0], 0 }
 
-func (t *transcript) String() string {
-	var b strings.Builder
-	b.Grow(len(t.head) + len(t.tail) + 300)
-	b.Write(t.head)
+// text returns the lines, and after them the replies to come.
+func (t *transcript) text(now time.Time, replies []string) string {
+	b := make([]byte, 0, len(t.head)+len(t.tail)+100*(1+len(replies)))
+	b = append(b, t.head...)
 	if t.cut > 0 {
-		fmt.Fprintf(&b, "(%d lines are left out)\n", t.cut)
+		b = fmt.Appendf(b, "(%d lines are left out)\n", t.cut)
 	}
-	b.Write(t.tail)
-	return b.String()
+	b = append(b, t.tail...)
+	for i, r := range replies {
+		if len(b) > transcriptHead+transcriptTail {
+			b = fmt.Appendf(b, "(%d replies are left out)\n", len(replies)-i)
+			break
+		}
+		b = t.line(b, now, 'S', r)
+	}
+	return string(b)
 }
 
 // plain makes a line safe to show: no control characters, valid UTF-8, short.
@@ -147,10 +168,5 @@ func (g *gate) noteLocked(who byte, text string) { g.log.add(g.srv.opts.Now(), w
 func (g *gate) transcript(replies ...string) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	t := g.log
-	t.head, t.tail = bytes.Clone(t.head), bytes.Clone(t.tail)
-	for _, r := range replies {
-		t.add(g.srv.opts.Now(), 'S', r)
-	}
-	return t.String()
+	return g.log.text(g.srv.opts.Now(), replies)
 }
