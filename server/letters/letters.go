@@ -145,6 +145,11 @@ func (w *Writer) write(op string, l invite.LetterData, recipient mail.Address) (
 	d.Subject, d.Text, d.HTML, d.Language = text.Subject, text.Text, text.HTML, lang
 	d.Unsubscribe = content.BlockURL
 	d.OneClick = strings.HasPrefix(content.BlockURL, "https://")
+	return w.finish(op, d)
+}
+
+// finish renders a draft, and signs it if there is a signer.
+func (w *Writer) finish(op string, d compose.Draft) (mail.Message, error) {
 	m, err := compose.Render(d)
 	if err != nil {
 		return mail.Message{}, refusal(op, err)
@@ -153,7 +158,7 @@ func (w *Writer) write(op string, l invite.LetterData, recipient mail.Address) (
 		return m, nil
 	}
 	if m.Raw, err = w.opts.Sign.Sign(m.Raw); err != nil {
-		return mail.Message{}, &problem.Error{Op: op, Kind: problem.Internal, Detail: "The invitation mail could not be signed.", Err: err}
+		return mail.Message{}, &problem.Error{Op: op, Kind: problem.Internal, Detail: "The mail could not be signed.", Err: err}
 	}
 	return m, nil
 }
