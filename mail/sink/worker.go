@@ -43,7 +43,7 @@ func (s *Sink) work() {
 	pos := spool.Position(s.cleared)
 	added := expireBatch // since old mail was deleted
 	for {
-		begin := time.Now()
+		begin, received := time.Now(), s.received.Load()
 		closing := s.isClosing()
 		_, last := s.spool.End()
 		b, err := s.gather(pos)
@@ -62,7 +62,9 @@ func (s *Sink) work() {
 				s.expire()
 				added = 0
 			}
-			s.rest(time.Since(begin))
+			if s.received.Load() != received {
+				s.rest(time.Since(begin))
+			}
 		case added > 0: // nothing new
 			s.expire()
 			added = 0
