@@ -57,7 +57,7 @@ func (a *app) openSink() (err error) {
 		return err
 	}
 	if a.sink, err = sink.Open(sink.Options{
-		Dir: filepath.Join(a.cfg.Data, "sink"), MaxMessages: a.cfg.MaxMessage, Judge: a.judging.judge.Rules, Now: a.clock.Now, Log: a.log,
+		Dir: filepath.Join(a.cfg.Data, "sink"), MaxMessages: a.cfg.MaxMessage, JudgeAll: a.judging.judge.All, Now: a.clock.Now, Log: a.log,
 	}); err != nil {
 		return err
 	}

@@ -226,8 +226,10 @@ func TestVerifyKeepsItsMeasure(t *testing.T) {
 	}{
 		{"the sixth signature", strings.Repeat(one, 6) + mail, nil, []dkim.Status{dkim.Pass, dkim.Pass, dkim.Pass, dkim.Pass, dkim.Pass, dkim.PermError}},
 		{"a thousand fields", strings.Repeat("X: y\r\n", 1000) + signed, nil, []dkim.Status{dkim.PermError}},
+		{"a field of 50,000 lines", "X: y" + strings.Repeat("\r\n z", 50_000) + "\r\n" + signed, nil, []dkim.Status{dkim.PermError}},
 		{"a header of 300 KiB", "X: " + strings.Repeat("y", 300<<10) + "\r\n" + signed, nil, nil},
 		{"a signature of 10 KiB", strings.Replace(signed, "s=s1;", "s=s1; z="+strings.Repeat("y", 10<<10)+";", 1), nil, []dkim.Status{dkim.PermError}},
+		{"a signature that names 1,000 fields", strings.Replace(signed, "h=From:", "h=From:"+strings.Repeat("X:", 1000), 1), nil, []dkim.Status{dkim.PermError}},
 		{"a header that never ends", one, nil, []dkim.Status{dkim.PermError}},
 		{"a key that cannot be looked up now", signed, func(string) ([]string, error) { return nil, later{errors.New("try again")} }, []dkim.Status{dkim.TempError}},
 		{"a key that was withdrawn", signed, func(string) ([]string, error) { return []string{"v=DKIM1; p="}, nil }, []dkim.Status{dkim.PermError}},

@@ -36,7 +36,9 @@ type Result struct {
 const (
 	maxHeader     = 256 << 10 // bytes
 	maxFields     = 1000
+	maxLines      = 3000    // of the header: joining folded lines takes quadratic time
 	maxSignature  = 8 << 10 // bytes of one signature
+	maxNames      = 300     // fields one signature names
 	maxSignatures = 5
 )
 
@@ -46,7 +48,7 @@ const (
 // TempError.
 //
 // Signatures beyond the fifth are a PermError, as are all of a header that is
-// out of measure: 256 KiB, 1,000 fields, 8 KiB for one signature.
+// out of measure: 256 KiB, 1,000 fields, 3,000 lines, 8 KiB and 300 names for one signature.
 func Verify(raw []byte, lookupTXT func(name string) ([]string, error)) []Result {
 	results, sound := signatures(raw)
 	if len(results) == 0 || !sound {
@@ -94,21 +96,22 @@ func refuse(results []Result, why string) []Result {
 // signatures finds the signatures of a mail, each a PermError as long as
 // nobody has looked at it, and reports whether they may be looked at.
 func signatures(raw []byte) (found []Result, sound bool) {
-	rest, fields, ended := raw[:min(len(raw), maxHeader)], 0, false
+	rest, fields, lines, ended := raw[:min(len(raw), maxHeader)], 0, 0, false
 	sound = true
 	for len(rest) > 0 && !ended {
 		field := rest[:fieldEnd(rest)]
 		rest = rest[len(field):]
 		fields++
+		lines += bytes.Count(field, []byte("\n"))
 		ended = len(bytes.Trim(field, "\r\n")) == 0
 		name, value, _ := strings.Cut(string(field[:min(len(field), maxSignature)]), ":")
 		if !strings.EqualFold(strings.TrimSpace(name), "DKIM-Signature") {
 			continue
 		}
-		sound = sound && len(field) <= maxSignature
+		sound = sound && len(field) <= maxSignature && strings.Count(value, ":") <= maxNames
 		found = append(found, describe(value))
 	}
-	sound = sound && fields <= maxFields && (ended || len(raw) <= maxHeader)
+	sound = sound && fields <= maxFields && lines <= maxLines && (ended || len(raw) <= maxHeader)
 	if !sound {
 		return refuse(found[:min(len(found), maxSignatures)], "the header is too large to be checked"), false
 	}

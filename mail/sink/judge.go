@@ -27,28 +27,48 @@ type Judge struct {
 
 // Rules is an Options.Judge.
 func (j Judge) Rules(e Envelope, recipient string, raw []byte) rules.Verdict {
+	e.To = []string{recipient}
+	return j.All(e, raw)[0]
+}
+
+// All is an Options.JudgeAll: the message is read, and its signatures are
+// verified, once for all recipients.
+func (j Judge) All(e Envelope, raw []byte) []rules.Verdict {
 	m, _ := mime.Parse(raw, mime.Limits{}) // what was understood is judged
 	s := j.session(e, m)
-	in := rules.Scenario{
-		Helo: s.Helo, MailFrom: e.From, Rcpt: recipient, SMTPUTF8: e.SMTPUTF8, Received: e.Received,
-	}
+	scene := rules.Scenario{Helo: s.Helo, MailFrom: e.From, SMTPUTF8: e.SMTPUTF8, Received: e.Received, Forced: j.forced()}
 	if s.ClientIP.IsValid() {
-		in.ClientIP = s.ClientIP.String()
-	}
-	if j.Forced != nil {
-		in.Forced = j.Forced.now()
+		scene.ClientIP = s.ClientIP.String()
 	}
 	if j.Scenario != nil {
-		in.Forced = slices.Clip(in.Forced) // it is the list's own
-		in.Contacts, in.Allow = j.Scenario.Contacts, j.Scenario.Allow
-		for _, f := range j.Scenario.Force {
-			in.Forced = append(in.Forced, rules.Force(f))
-		}
+		scene.Contacts, scene.Allow = j.Scenario.Contacts, j.Scenario.Allow
 	}
 	if s.Judged {
-		in.Auth = j.authenticate(s, m, raw)
+		scene.Auth = j.authenticate(s, m, raw)
 	}
-	return rules.Check(ruleInput(raw, m), in)
+	in := ruleInput(raw, m)
+	out := make([]rules.Verdict, len(e.To))
+	for i, to := range e.To {
+		scene.Rcpt = to
+		out[i] = rules.Check(in, scene)
+	}
+	return out
+}
+
+// forced returns the rules that decide the folder, those of the list first.
+func (j Judge) forced() []rules.Force {
+	var out []rules.Force
+	if j.Forced != nil {
+		out = j.Forced.now()
+	}
+	if j.Scenario == nil {
+		return out
+	}
+	out = slices.Clip(out) // it is the list's own
+	for _, f := range j.Scenario.Force {
+		out = append(out, rules.Force(f))
+	}
+	return out
 }
 
 // Session returns how a message is assumed to have come, as [Judge.Rules]

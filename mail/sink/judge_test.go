@@ -210,6 +210,26 @@ func TestScenarioListsAndForces(t *testing.T) {
 	require.Equal(t, "the list comes first", j.Rules(e, "first@fabrikam.example", []byte(goodMail)).Forced)
 }
 
+func TestAllIsOneVerdictEach(t *testing.T) {
+	j := sink.Judge{Scenario: contoso(t)}
+	e := sink.Envelope{From: "bounce@contoso.example", Helo: "mail.contoso.example", Remote: "192.0.2.10:5", To: []string{"jane@fabrikam.example", "jane+junk@fabrikam.example"}}
+	all := j.All(e, []byte(goodMail))
+	require.Len(t, all, 2)
+	for i, to := range e.To {
+		require.Equal(t, j.Rules(e, to, []byte(goodMail)), all[i])
+		require.Equal(t, i == 1, all[i].Junk())
+	}
+	s, err := sink.Open(sink.Options{JudgeAll: j.All})
+	require.NoError(t, err)
+	defer s.Close()
+	id, err := s.Receive(t.Context(), e, []byte(goodMail))
+	require.NoError(t, err)
+	c, err := s.Get(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, sink.Junk, c.Recipients[1].Folder)
+	require.Equal(t, "pass", c.Recipients[0].Verdict.Auth.SPF)
+}
+
 // FuzzJudge checks that no mail makes the judge panic or use the network.
 func FuzzJudge(f *testing.F) {
 	for _, v := range variants(f) {

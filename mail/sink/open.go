@@ -40,6 +40,9 @@ type Options struct {
 	// Judge files a message for one of its recipients. Nil files everything
 	// in Inbox without a verdict. It runs within the parse budget.
 	Judge func(e Envelope, recipient string, raw []byte) rules.Verdict
+	// JudgeAll takes the place of Judge if it is set: it returns a verdict for
+	// each of e.To, and so need read the message only once.
+	JudgeAll func(e Envelope, raw []byte) []rules.Verdict
 
 	Parse       func(raw []byte) (Parsed, error) // nil means ParseMIME
 	ParseBudget time.Duration                    // for parsing and judging one message; 0 means 2 s

@@ -138,6 +138,15 @@ func (p *parser) examine(j job) (o opinion) {
 	}); err != nil {
 		o.problem = err.Error()
 	}
+	if p.opts.JudgeAll != nil {
+		if err := guard(func() error {
+			o.verdicts = p.opts.JudgeAll(j.envelope, j.raw)
+			return nil
+		}); err != nil {
+			p.opts.Log.Error("message cannot be judged", "err", err)
+		}
+		return o
+	}
 	o.verdicts = make([]rules.Verdict, len(j.envelope.To))
 	for i, to := range j.envelope.To {
 		if err := guard(func() error {
