@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"time"
 
+	"invited/server/metrics"
 	"invited/server/problem"
 	"invited/server/web"
 	"invited/templates"
@@ -30,6 +31,8 @@ type Options struct {
 	Hosts      []string                        // names besides loopback that reach this listener
 	WriteError web.ErrorWriter                 // words refusals of the middleware and unknown routes; required
 	Ready      func(ctx context.Context) error // serves /livez and /readyz; nil: a face serves them itself
+	Requests   *metrics.Requests               // measures what is answered; nil: nobody does
+	Name       string                          // of the listener in metrics
 }
 
 // Handler returns the handler of one listener with the given faces.
@@ -47,10 +50,13 @@ func Handler(o Options, surfaces ...Surface) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	var h http.Handler = mux
-	h = protect(h)
+	h := protect(metrics.Route(mux))
 	h = web.AllowHosts(o.Log, o.WriteError, o.Hosts...)(h)
-	return web.RequestIDs(o.NewID)(h), nil
+	h = web.RequestIDs(o.NewID)(h)
+	if o.Requests != nil {
+		h = o.Requests.Around(o.Name, h)
+	}
+	return h, nil
 }
 
 // readyz serves GET /readyz: 200 if everything that is needed answers.

@@ -18,7 +18,7 @@ const module = "invited"
 // only lower layers; siblings do not know each other.
 var layers = [][]string{
 	0: {"mail", "mail/relaytest", "tokens", "templates", "server/problem", "server/audit", "mail/dkim", "mail/sink/rules", "mail/sink/scenario", "mail/sink/faults", "mail/sink/mime", "mail/sink/spool", "mail/sink/index"},
-	1: {"server/directory", "server/web", "server/devca", "mail/compose", "mail/dsn", "mail/outbox", "mail/smtpout", "mail/sink"},
+	1: {"server/directory", "server/web", "server/metrics", "server/backup", "server/devca", "mail/compose", "mail/dsn", "mail/outbox", "mail/smtpout", "mail/sink"},
 	2: {"server/invite", "server/tenant", "server/session", "mail/sink/smtpd", "mail/sink/engine", "mail/sink/imapd", "mail/sink/pop3d"},
 	3: {
 		"server/graph", "server/oauth", "server/api", "server/guest", "server/portal", "server/mailpit", "server/webmail",

@@ -10,7 +10,8 @@ import (
 // verdict is a result and why it is what it is.
 type verdict struct {
 	Result
-	alarm   bool // the relay refused us, not the message
+	ref     string // of the item, for the log
+	alarm   bool   // the relay refused us, not the message
 	gaveUp  bool
 	malform bool
 }
@@ -25,7 +26,7 @@ type verdict struct {
 func (w *Worker) judge(item Item, a mail.Attempt, now time.Time) verdict {
 	a.Number, a.At = item.Attempt, now
 	a.Text = storable(a.Text)
-	v := verdict{Result: Result{ID: item.ID, Attempt: a}}
+	v := verdict{ref: item.Ref, Result: Result{ID: item.ID, Attempt: a}}
 	switch {
 	case a.OK():
 		v.State = mail.Delivered
@@ -78,7 +79,7 @@ func malformed(item Item) string {
 // quarantine is the verdict on an item that is not to be touched again until
 // somebody has looked at it.
 func quarantine(item Item, why string, now time.Time) verdict {
-	return verdict{malform: true, Result: Result{
+	return verdict{ref: item.Ref, malform: true, Result: Result{
 		ID: item.ID, State: mail.Failed,
 		Attempt: mail.Attempt{Number: item.Attempt, At: now, Permanent: true, Text: "quarantined: " + storable(why)},
 	}}

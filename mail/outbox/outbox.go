@@ -53,6 +53,21 @@ type Store interface {
 	NextMailDue(ctx context.Context) (time.Time, bool, error)
 }
 
+// Meter is a [Store] that can say how much mail is open.
+type Meter interface {
+	// QueueDepth counts open mail by state. It looks at no more than limit
+	// mails, those that are due first: if it counts so many, there may be
+	// more.
+	QueueDepth(ctx context.Context, limit int) ([]Depth, error)
+}
+
+// Depth is how much mail of one state is open.
+type Depth struct {
+	State    mail.DeliveryState // Queued, Deferred or Sending
+	Messages int
+	Oldest   time.Time // when the oldest of them was queued
+}
+
 // Renewer is a [Store] that can move the end of leases. With one, a [Worker]
 // keeps its leases for as long as a relay makes it wait, and gives back what it
 // did not begin when it stops. Without one it breaks a send off before the lease

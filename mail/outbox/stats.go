@@ -54,7 +54,7 @@ func (w *Worker) tell(v verdict) {
 		w.count.ambiguous.Add(1)
 	}
 	why := slog.String("reason", a.Text)
-	id, number := slog.String("id", v.ID), slog.Int("attempt", a.Number)
+	id, number := slog.Group("", slog.String("id", v.ID), slog.String("ref", v.ref)), slog.Int("attempt", a.Number)
 	switch {
 	case v.State == mail.Delivered:
 		w.count.delivered.Add(1)

@@ -25,6 +25,7 @@ type Store interface {
 	outbox.Store
 	outbox.Renewer
 	outbox.Postponer
+	outbox.Meter
 
 	// Ping reports whether the engine can serve.
 	Ping(ctx context.Context) error

@@ -50,6 +50,10 @@ type Options struct {
 	// it was queued, once its delivery is final. 0 means DefaultKeepBodies.
 	KeepBodies time.Duration
 
+	// Committed is told of each commit: how many changes shared it and how
+	// long it took, failed ones included. Nil: nobody is.
+	Committed func(changes int, took time.Duration)
+
 	// For tests.
 	maxPages int           // a quota, in pages; 0: none
 	busy     time.Duration // how long to wait for another process's lock; 0 means busyTimeout
@@ -138,7 +142,7 @@ func (s *Store) open() error {
 		return err
 	}
 	s.Reader = sqlstore.NewReader(&preparedPool{db: s.read}, translate)
-	if s.w, err = startWriter(s.write); err != nil {
+	if s.w, err = startWriter(s.write, s.opts.Committed); err != nil {
 		return err
 	}
 	return s.recover(context.Background())

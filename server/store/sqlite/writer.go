@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"invited/server/store/internal/sqlstore"
 )
@@ -28,6 +29,7 @@ type writer struct {
 	conn *preparedConn
 	jobs chan *job
 	done chan struct{}
+	told func(changes int, took time.Duration) // of each commit; may be nil
 
 	mu     sync.RWMutex // held for reading while sending to jobs
 	closed bool
@@ -50,7 +52,7 @@ const (
 
 var errClosed = errors.New("sqlite: the store is closed")
 
-func startWriter(db *sql.DB) (*writer, error) {
+func startWriter(db *sql.DB, told func(int, time.Duration)) (*writer, error) {
 	conn, err := db.Conn(context.Background())
 	if err != nil {
 		return nil, translate(err)
@@ -59,6 +61,7 @@ func startWriter(db *sql.DB) (*writer, error) {
 		conn: &preparedConn{conn: conn, stmts: map[string]*sql.Stmt{}},
 		jobs: make(chan *job, maxBatch),
 		done: make(chan struct{}),
+		told: told,
 	}
 	go w.loop()
 	return w, nil
@@ -140,7 +143,7 @@ func (w *writer) gather(batch *[]*job) {
 
 // commit runs a batch in one transaction and answers everyone in it.
 func (w *writer) commit(batch []*job) {
-	ctx := context.Background()
+	ctx, begin := context.Background(), time.Now()
 	fatal := w.exec(ctx, "begin immediate")
 	begun := batch[:0]
 	for _, j := range batch {
@@ -158,6 +161,9 @@ func (w *writer) commit(batch []*job) {
 	if fatal != nil {
 		// The engine may have rolled back by itself; then this is refused.
 		_ = w.exec(ctx, "rollback")
+	}
+	if w.told != nil && len(begun) > 0 {
+		w.told(len(begun), time.Since(begin))
 	}
 	for _, j := range begun {
 		if fatal != nil && j.err == nil {

@@ -30,6 +30,7 @@ var outboxTests = []test{
 	{"a mail without bytes is handed out empty", testNoBytes},
 	{"mail put off falls due when it says, as if never leased", testPostpone},
 	{"mail is listed by state, newest first, page by page", testListMail},
+	{"open mail is counted by state, up to a limit", testQueueDepth},
 	{"mail that failed or waits is queued again, with its bytes", testRedrive},
 }
 

@@ -44,6 +44,37 @@ func testPostpone(h *house) {
 	require.Empty(h, h.claim("c", at.Add(50*time.Second), 9))
 }
 
+func testQueueDepth(h *house) {
+	t, other := h.newTenant("Contoso"), h.newTenant("Fabrikam")
+	depths, err := h.QueueDepth(h.ctx, 100)
+	require.NoError(h, err)
+	require.Empty(h, depths)
+	for i := range 4 {
+		h.invite(t, addressN(i))
+	}
+	h.invite(other, addressN(0))
+	items := h.claim("a", Start, 4)
+	h.finish("a", Delivered(items[:1]))
+	h.finish("a", failed(items[1:2]))
+	h.finish("a", deferred(items[2:3], Start.Add(time.Hour)))
+
+	depths, err = h.QueueDepth(h.ctx, 100)
+	require.NoError(h, err)
+	require.Len(h, depths, 3, "what is final is not in the queue")
+	for i, state := range []mail.DeliveryState{mail.Deferred, mail.Queued, mail.Sending} {
+		require.Equal(h, state, depths[i].State)
+		require.Equal(h, 1, depths[i].Messages)
+		require.Equal(h, Start, depths[i].Oldest.UTC())
+	}
+	depths, err = h.QueueDepth(h.ctx, 2)
+	require.NoError(h, err)
+	counted := 0
+	for _, d := range depths {
+		counted += d.Messages
+	}
+	require.Equal(h, 2, counted, "no more is looked at than was asked for")
+}
+
 func testListMail(h *house) {
 	t, other := h.newTenant("Contoso"), h.newTenant("Fabrikam")
 	h.invite(other, addressN(0))

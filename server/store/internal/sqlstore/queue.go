@@ -100,3 +100,30 @@ func PlanPostpone(owner string, items []outbox.Postponed, skew time.Duration) *P
 	}
 	return p
 }
+
+// queueDepth looks at the index of what is due, which holds open mail only, and
+// at no more of it than it is told to.
+const queueDepth = `select state, count(*), min(queued_at)
+from (select state, queued_at from deliveries where due_at is not null order by due_at limit $1) as open
+group by state order by state`
+
+// QueueDepth counts open mail by state, of every tenant. At most the limit
+// mails that are due first are counted; if so many there are, there may be more.
+func (r *Reader) QueueDepth(ctx context.Context, limit int) ([]outbox.Depth, error) {
+	rows, err := r.q.db.QueryContext(ctx, queueDepth, limit)
+	if err != nil {
+		return nil, r.fail(err)
+	}
+	defer rows.Close()
+	var out []outbox.Depth
+	for rows.Next() {
+		var d outbox.Depth
+		var oldest int64
+		if err := rows.Scan(&d.State, &d.Messages, &oldest); err != nil {
+			return nil, r.fail(err)
+		}
+		d.Oldest = moment(oldest)
+		out = append(out, d)
+	}
+	return out, r.fail(rows.Err())
+}
