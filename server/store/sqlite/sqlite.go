@@ -102,7 +102,7 @@ func Open(o Options) (*Store, error) {
 	s := &Store{opts: o}
 	s.settings.changing()()
 	if err := s.open(); err != nil {
-		s.release()
+		_ = s.release() // the first error says more
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
