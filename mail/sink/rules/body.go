@@ -81,8 +81,22 @@ func longLine(m *mail) (string, bool) {
 }
 
 // hidden are ways to keep words of the HTML from the reader, in lower case and
-// without spaces.
-var hidden = []string{"display:none", "visibility:hidden", "font-size:0;", "font-size:0px", "font-size:0pt", "opacity:0;", "max-height:0;"}
+// without spaces; a number must end after them.
+var hidden = []string{"display:none", "visibility:hidden", "font-size:0", "opacity:0", "max-height:0"}
+
+// hides reports whether a style hides what it applies to.
+func hides(style string) bool {
+	style = strings.ReplaceAll(style, " ", "")
+	for _, h := range hidden {
+		if i := strings.Index(style, h); i >= 0 {
+			rest := style[i+len(h):]
+			if rest == "" || rest[0] != '.' && !isDigit(rest[0]) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // hiddenText asks for more words than the preview line that many mails hide.
 func hiddenText(m *mail) (string, bool) {
@@ -100,9 +114,9 @@ func hiddenText(m *mail) (string, bool) {
 		if end < 0 || end > 4096 {
 			continue
 		}
-		style := strings.Join(strings.Fields(rest[:end]), "") + ";"
+		style := rest[:end]
 		rest = rest[end+1:]
-		if containsAny(style, hidden) {
+		if hides(style) {
 			found += lettersUpToEnd(rest)
 		}
 	}

@@ -89,12 +89,13 @@ func linkOtherDomain(m *mail) (string, bool) {
 	if m.fromDomain == "" {
 		return "", false
 	}
+	from := registered(m.fromDomain)
 	return m.links(func(scheme, host string) bool {
-		if scheme != "http" && scheme != "https" || loopback(host) || shorteners[strings.TrimPrefix(host, "www.")] {
+		if within(host, from) || scheme != "http" && scheme != "https" || loopback(host) || shorteners[strings.TrimPrefix(host, "www.")] {
 			return false
 		}
 		_, err := netip.ParseAddr(host)
-		return err != nil && !related(registered(host), registered(m.fromDomain))
+		return err != nil
 	})
 }
 
