@@ -10,13 +10,14 @@ import (
 )
 
 type inboxCmd struct {
-	List  inboxListCmd  `cmd:"" default:"withargs" help:"List captured mail, newest first (the default)."`
-	Wait  inboxWaitCmd  `cmd:"" help:"Wait for a mail and print it; exit 5 if none comes in time."`
-	Show  inboxShowCmd  `cmd:"" help:"Show one message with its verdict."`
-	Raw   inboxRawCmd   `cmd:"" help:"Print one message as it was received."`
-	Links inboxLinksCmd `cmd:"" help:"Print the links in one message."`
-	Open  inboxOpenCmd  `cmd:"" help:"Print the URL at which a browser shows one message."`
-	Clear inboxClearCmd `cmd:"" help:"Delete all captured mail."`
+	List       inboxListCmd       `cmd:"" default:"withargs" help:"List captured mail, newest first (the default)."`
+	Wait       inboxWaitCmd       `cmd:"" help:"Wait for a mail and print it; exit 5 if none comes in time."`
+	Show       inboxShowCmd       `cmd:"" help:"Show one message with its verdict."`
+	Raw        inboxRawCmd        `cmd:"" help:"Print one message as it was received."`
+	Transcript inboxTranscriptCmd `cmd:"" help:"Print what client and server said when one message came."`
+	Links      inboxLinksCmd      `cmd:"" help:"Print the links in one message."`
+	Open       inboxOpenCmd       `cmd:"" help:"Print the URL at which a browser shows one message."`
+	Clear      inboxClearCmd      `cmd:"" help:"Delete all captured mail."`
 }
 
 // mailFilter is what list and wait select by.
@@ -240,6 +241,27 @@ func (c inboxRawCmd) Run(e env) error {
 	}
 	_, err = e.stdout.Write(data)
 	return err
+}
+
+type inboxTranscriptCmd struct {
+	serverFlags
+	messageID
+}
+
+// Run prints what was said by SMTP when the message came.
+func (c inboxTranscriptCmd) Run(e env) error {
+	sink, err := c.sink()
+	if err != nil {
+		return err
+	}
+	data, _, err := sink.send(e, http.MethodGet, c.path("/transcript"), nil)
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(data)) {
+		fmt.Fprintln(e.stdout, printableLine(strings.TrimSuffix(line, "\n")))
+	}
+	return nil
 }
 
 type inboxLinksCmd struct {
