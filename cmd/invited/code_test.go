@@ -31,12 +31,6 @@ func (s *testServer) codeFor(t testing.TB, to, after string) (code, id string) {
 	return found[1] + found[2], c.ID
 }
 
-// setPolicy changes members of the policy.
-func (s *testServer) setPolicy(t testing.TB, p fields) {
-	t.Helper()
-	require.NoError(t, s.admin.call(s.env, http.MethodPut, "/invited/v1/policy", p, nil))
-}
-
 // fill sends the form that leads to path with a code.
 func (p *person) fill(t testing.TB, e env, path, code string) {
 	t.Helper()
@@ -50,7 +44,7 @@ func (p *person) fill(t testing.TB, e env, path, code string) {
 
 func TestSigningInByMailedCode(t *testing.T) {
 	s := startServer(t)
-	s.setPolicy(t, fields{"fallback": "otp"})
+	s.policy(t, fields{"fallback": "otp"})
 	s.invite(t, "ana@fabrikam.example", nil)
 	link := s.await(t, "ana@fabrikam.example", "")
 	ana := s.click(t, link.RedeemURL)
@@ -89,7 +83,7 @@ func TestSigningInByMailedCode(t *testing.T) {
 
 func TestRedeemingByCodeWithoutABrowser(t *testing.T) {
 	s := startServer(t)
-	s.setPolicy(t, fields{"fallback": "otp"})
+	s.policy(t, fields{"fallback": "otp"})
 	inv := s.invite(t, "ana@fabrikam.example", fields{"sendMessage": false})
 	u, err := url.Parse(inv.RedeemURL)
 	require.NoError(t, err)
@@ -105,19 +99,26 @@ func TestRedeemingByCodeWithoutABrowser(t *testing.T) {
 	require.Equal(t, "accepted", out.State)
 }
 
-func TestBlockingFutureInvitations(t *testing.T) {
-	s := startServer(t)
-	s.invite(t, "bea@fabrikam.example", nil)
-	mail := s.await(t, "bea@fabrikam.example", "")
-	data, _, err := s.sink.send(s.env, http.MethodGet, "/api/v1/message/"+mail.ID+"/raw", nil)
+// blockLink returns the link to block invitations that a mail offers.
+func (s *testServer) blockLink(t testing.TB, id string) string {
+	t.Helper()
+	data, _, err := s.sink.send(s.env, http.MethodGet, "/api/v1/message/"+id+"/raw", nil)
 	require.NoError(t, err)
 	header := strings.ReplaceAll(string(data), "\r\n ", "")
 	link := regexp.MustCompile(`List-Unsubscribe: <([^>]+)>`).FindStringSubmatch(header)
 	require.NotNil(t, link, "the mail offers it")
 	require.Contains(t, header, "Auto-Submitted: auto-generated")
 	require.NotContains(t, header, "List-Unsubscribe-Post", "one click takes https")
+	return link[1]
+}
 
-	bea := s.click(t, link[1])
+func TestBlockingFutureInvitations(t *testing.T) {
+	s := startServer(t)
+	s.invite(t, "bea@fabrikam.example", nil)
+	mail := s.await(t, "bea@fabrikam.example", "")
+	link := s.blockLink(t, mail.ID)
+
+	bea := s.click(t, link)
 	require.Equal(t, "Block invitations", bea.heading)
 	require.NotContains(t, bea.url.String()+bea.body, "ticket=")
 	require.NoError(t, bea.submit(s.env, "/block/confirm"))
@@ -137,7 +138,7 @@ func TestBlockingFutureInvitations(t *testing.T) {
 	s.invite(t, "bea@fabrikam.example", nil)
 	s.await(t, "bea@fabrikam.example", id)
 
-	resp, err := http.PostForm(link[1], url.Values{"List-Unsubscribe": {"One-Click"}})
+	resp, err := http.PostForm(link, url.Values{"List-Unsubscribe": {"One-Click"}})
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, http.StatusOK, resp.StatusCode)
@@ -208,7 +209,50 @@ func TestPreflightVerb(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(text), &p))
 	require.False(t, p.Invitable)
 	require.Equal(t, "verified_domain", p.Reason)
-	s.setPolicy(t, fields{"rules": "current"})
+	s.policy(t, fields{"rules": "current"})
 	text, code = say("ana@litware.example")
 	require.Equal(t, exitOK, code, text)
+}
+
+func TestMovingAGuestToAnotherAddress(t *testing.T) {
+	s := startServer(t)
+	first := s.invite(t, "eva@fabrikam.example", fields{"groups": []string{"Partners"}, "sendMessage": false})
+	require.NoError(t, s.click(t, first.RedeemURL).submit(s.env, "/redeem/accept"))
+	reset := fields{"email": "eva@litware.example"}
+	err := s.admin.call(s.env, http.MethodPost, "/invited/v1/guests/"+first.UserID+"/reset", reset, nil)
+	require.ErrorContains(t, err, "The email you're using to invite this user doesn't match any emails on the user object. Please add this email to the user object and try again.")
+
+	require.NoError(t, s.admin.call(s.env, http.MethodPatch, "/v1.0/users/"+first.UserID, fields{"otherMails": []string{"eva@fabrikam.example", "eva@litware.example"}}, nil))
+	var moved invitation
+	require.NoError(t, s.admin.call(s.env, http.MethodPost, "/invited/v1/guests/"+first.UserID+"/reset", reset, &moved))
+	require.Equal(t, first.UserID, moved.UserID)
+	require.Equal(t, http.StatusGone, s.click(t, first.RedeemURL).status)
+	mail := s.await(t, "eva@litware.example", "")
+	eva := s.click(t, mail.RedeemURL)
+	require.NoError(t, eva.submit(s.env, "/redeem/accept"))
+	require.Equal(t, "My Apps", eva.heading)
+	require.Equal(t, "no_apps", s.diagnosis(t, "eva@litware.example").Reason)
+	var user struct {
+		UPN        string `json:"userPrincipalName"`
+		Mail       string
+		Identities []struct{ IssuerAssignedID string }
+	}
+	require.NoError(t, s.admin.call(s.env, http.MethodGet, "/v1.0/users/"+first.UserID+"?$select=userPrincipalName,mail,identities", nil, &user))
+	require.Contains(t, user.UPN, "eva_fabrikam.example#EXT#", "the UPN stays")
+	require.Equal(t, "eva@litware.example", user.Identities[0].IssuerAssignedID)
+}
+
+func TestLinksKeepToThePolicy(t *testing.T) {
+	s := startServer(t, func(c *config) { c.Clock = true })
+	keep := s.invite(t, "kit@fabrikam.example", noMail)
+	s.post(t, "/invited/v1/guests/kit@fabrikam.example/resend", fields{})
+	require.Equal(t, "Review permissions", s.click(t, keep.RedeemURL).heading, "links of one generation all work")
+	s.policy(t, fields{"onResend": "supersede", "linkLifetime": "0s"})
+	s.post(t, "/invited/v1/guests/kit@fabrikam.example/resend", fields{})
+	require.Contains(t, s.click(t, keep.RedeemURL).body, ">link_replaced</code>")
+	ever := s.invite(t, "eve@fabrikam.example", noMail)
+	s.post(t, "/invited/v1/clock", fields{"advance": "87600h"})
+	require.Equal(t, "Review permissions", s.click(t, ever.RedeemURL).heading, "0 is for ever")
+	require.Error(t, s.admin.call(s.env, http.MethodPut, "/invited/v1/policy", fields{"linkLifetime": "10s"}, nil))
+	require.Error(t, s.admin.call(s.env, http.MethodPut, "/invited/v1/policy", fields{"onResend": "sometimes"}, nil))
 }
