@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"invited/mail/sink/index"
@@ -20,8 +21,13 @@ type Query struct {
 	Recipient string // only messages to this envelope recipient
 	Folder    Folder // only messages in this folder, of Recipient if set, else of any
 	After     string // page: messages listed after (older than) this id
+	Newer     string // page: the messages just newer than this id instead, newest first
 	Start     int    // page: messages passed over
 	Limit     int    // page: 0 means DefaultLimit, negative no limit
+
+	// Uncounted leaves Total and Unread of a search 0: who only turns pages
+	// need not wait until everything is counted.
+	Uncounted bool
 
 	conds []index.Cond
 }
@@ -50,6 +56,14 @@ func (q Query) index() (index.Query, error) {
 		}
 		iq.Older = id.Key()
 	}
+	if q.Newer != "" {
+		id, err := spool.ParseID(q.Newer)
+		if err != nil {
+			return iq, ErrNotFound
+		}
+		iq.Newer, iq.Oldest = id.Key(), true
+	}
+	iq.Uncounted = q.Uncounted
 	return iq, nil
 }
 
@@ -77,6 +91,10 @@ func (s *Sink) List(ctx context.Context, q Query) (Page, error) {
 	p := Page{Total: found.Total, Unread: found.Unread, Messages: make([]Captured, len(found.Rows))}
 	for i, row := range found.Rows {
 		p.Messages[i] = captured(row)
+	}
+	if q.Newer != "" { // found oldest first; the message they are newer than follows them
+		slices.Reverse(p.Messages)
+		found.More = true
 	}
 	if n := len(p.Messages); found.More && n > 0 {
 		p.Next = p.Messages[n-1].ID
@@ -195,6 +213,12 @@ type Mailbox struct {
 // Folders returns up to limit mailboxes that have mail, in the order of their
 // addresses, beginning after the given address. A limit of 0 means 100.
 func (s *Sink) Folders(ctx context.Context, after string, limit int) ([]Mailbox, error) {
+	return s.FindFolders(ctx, "", after, limit)
+}
+
+// FindFolders is [Sink.Folders] for the mailboxes whose address contains part,
+// in any case.
+func (s *Sink) FindFolders(ctx context.Context, part, after string, limit int) ([]Mailbox, error) {
 	if limit <= 0 {
 		limit = 100
 	}
@@ -204,7 +228,7 @@ func (s *Sink) Folders(ctx context.Context, after string, limit int) ([]Mailbox,
 	if err := s.settle(ctx); err != nil {
 		return nil, err
 	}
-	boxes, err := s.index.Mailboxes(ctx, after, limit)
+	boxes, err := s.index.FindMailboxes(ctx, strings.ToLower(part), after, limit)
 	out := make([]Mailbox, len(boxes))
 	for i, b := range boxes {
 		out[i] = Mailbox{Address: b.Address, Inbox: b.Inbox, Junk: b.Junk, Unread: b.UnreadInbox + b.UnreadJunk}

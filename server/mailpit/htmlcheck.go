@@ -247,3 +247,35 @@ func withoutComments(css string) string {
 	}
 	return strings.NewReplacer("<!--", "", "-->", "").Replace(b.String())
 }
+
+// Support says which of [Clients] show a mail's HTML as it is meant.
+type Support struct {
+	Supported, Partial, Unsupported float64 // percent
+	Features                        []FeatureSupport
+}
+
+// FeatureSupport is something in the HTML that some clients do not show.
+type FeatureSupport struct {
+	Title, Note string
+	Found       int
+	No, Partly  []string // names of [Clients]
+}
+
+// CheckHTML is html-check for other faces.
+func CheckHTML(source string) Support {
+	judged := judgeHTML(source)
+	out := Support{Supported: judged.Total.Supported, Partial: judged.Total.Partial, Unsupported: judged.Total.Unsupported}
+	for _, warning := range judged.Warnings {
+		f := FeatureSupport{Title: warning.Title, Note: warning.Description, Found: warning.Score.Found}
+		for _, client := range warning.Results {
+			switch client.Support {
+			case "no":
+				f.No = append(f.No, client.Name)
+			case "partial":
+				f.Partly = append(f.Partly, client.Name)
+			}
+		}
+		out.Features = append(out.Features, f)
+	}
+	return out
+}

@@ -59,18 +59,33 @@ func (h *Handler) releaseMessage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	c, err := h.Sink.Get(r.Context(), id)
+	// The listener's own deadline is for answers that are quick.
+	extend := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(releaseTime + 15*time.Second))
+	if extend != nil && !errors.Is(extend, http.ErrNotSupported) {
+		return classify(op, extend)
+	}
+	if err := h.Release(r.Context(), id, in.To); err != nil {
+		return err
+	}
+	return writeOK(w)
+}
+
+// Release hands a copy of a message to the relay, for each recipient, and takes
+// at most a minute. What is refused is refused with a sentence for people.
+func (h *Handler) Release(ctx context.Context, id string, list []string) error {
+	const op = "mailpit.Release"
+	c, err := h.Sink.Get(ctx, id)
 	if err != nil {
 		return classify(op, err)
 	}
 	if h.Relay == nil {
 		return problem.BadField(op, "relay", "SMTP error: no relay is configured; start the sink with one to release mail.")
 	}
-	to, err := h.Relay.recipients(in.To)
+	to, err := h.Relay.recipients(list)
 	if err != nil {
 		return err
 	}
-	raw, err := h.Sink.Raw(r.Context(), id)
+	raw, err := h.Sink.Raw(ctx, id)
 	if err != nil {
 		return classify(op, err)
 	}
@@ -79,17 +94,9 @@ func (h *Handler) releaseMessage(w http.ResponseWriter, r *http.Request) error {
 	if h.Relay.ReturnPath != "" {
 		m.From = h.Relay.ReturnPath
 	}
-	// The listener's own deadline is for answers that are quick.
-	extend := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(releaseTime + 15*time.Second))
-	if extend != nil && !errors.Is(extend, http.ErrNotSupported) {
-		return classify(op, extend)
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), releaseTime)
+	ctx, cancel := context.WithTimeout(ctx, releaseTime)
 	defer cancel()
-	if err := h.Relay.send(ctx, m, to); err != nil {
-		return err
-	}
-	return writeOK(w)
+	return h.Relay.send(ctx, m, to)
 }
 
 // recipients reads the addresses of a request and refuses those that may not

@@ -264,8 +264,14 @@ func (ix *Index) Totals(ctx context.Context) (Totals, error) {
 // Mailboxes returns up to limit recipients that have mail, ordered by key,
 // beginning after the given one.
 func (ix *Index) Mailboxes(ctx context.Context, after string, limit int) ([]Mailbox, error) {
+	return ix.FindMailboxes(ctx, "", after, limit)
+}
+
+// FindMailboxes is [Index.Mailboxes] for the recipients whose key contains
+// part, which is in lower case.
+func (ix *Index) FindMailboxes(ctx context.Context, part, after string, limit int) ([]Mailbox, error) {
 	rows, err := ix.read.QueryContext(ctx, `SELECT rcpt, address, inbox, junk, unread_inbox, unread_junk
-		FROM mailboxes WHERE rcpt > ? ORDER BY rcpt LIMIT ?`, after, limit)
+		FROM mailboxes WHERE rcpt > ?1 AND (?2 = '' OR instr(lower(rcpt), ?2) > 0) ORDER BY rcpt LIMIT ?3`, after, part, limit)
 	if err != nil {
 		return nil, wrap(err)
 	}

@@ -84,6 +84,8 @@ type Query struct {
 	Oldest bool  // oldest first instead of newest first
 	Offset int
 	Limit  int // 0 for none
+
+	Uncounted bool // a page of a search need not know how many there are
 }
 
 // Folder restricts a query to one of the folders.

@@ -43,6 +43,9 @@ func (ix *Index) Page(ctx context.Context, q Query) (Page, error) {
 			}
 			return nil
 		}
+		if q.Uncounted && !q.plain() {
+			return nil
+		}
 		p.Total, p.Unread, err = ix.count(ctx, v, q, changes)
 		return err
 	})
