@@ -70,7 +70,7 @@ func TestTemplatesUseOnlyKeysThatExist(t *testing.T) {
 
 // pages is one value of every page struct.
 var pages = []Page{
-	BlockPage{}, CodePage{}, DeclinedPage{}, InboxPage{}, LeavePage{}, MailPage{}, MessagePage{}, MyAppsPage{}, NewLinkPage{}, RefusedPage{}, ReviewPage{}, SignInPage{},
+	BlockPage{}, BoxesPage{}, CodePage{}, DeclinedPage{}, EmptyPage{}, FaultsPage{}, HelpPage{}, InboxPage{}, LeavePage{}, MailPage{}, MessagePage{}, MyAppsPage{}, NewLinkPage{}, RefusedPage{}, ReviewPage{}, SignInPage{},
 }
 
 // fill sets every field of a struct to something that shows: the opposite of

@@ -15,7 +15,6 @@ import (
 	"invited/mail/sink/smtpd"
 	"invited/server"
 	"invited/server/devca"
-	"invited/server/webmail"
 )
 
 // openTLS wraps the TLS listener: with the operator's certificate, or with one
@@ -72,7 +71,7 @@ func (a *app) openSink() (err error) {
 		return err
 	}
 	a.rest = a.newREST(settings, set, forced)
-	pages := &webmail.Handler{Sink: a.sink, SMTP: a.SMTPAddr(), Now: a.clock.Now, Log: a.log}
+	pages := a.newWebmail(set)
 	h, err := server.Handler(server.Options{
 		Log: a.log, NewID: newID, WriteError: pages.WriteError,
 	}, a.rest, pages)

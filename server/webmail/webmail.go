@@ -1,55 +1,101 @@
-// Package webmail shows captured mail to people: a list with folders and
-// search, and a page for each message with the reasons for its folder.
+// Package webmail shows captured mail to people: mailboxes, a list with folders
+// and search, a page for each message with everything that is known of it, and
+// the rules by which the sink fails on purpose.
 //
-// Foreign HTML is shown only inside a sandboxed frame, from a route that
-// forbids everything; nothing in a mail is ever fetched. The package reads
-// from the sink and decides nothing.
+// Every page is complete as it is served, and every change is a form; the
+// scripts under /assets/webmail/ only make it quicker. Foreign HTML is shown
+// inside a sandboxed frame, from a route that forbids everything, or as text;
+// nothing in a mail is ever fetched. A GET changes nothing.
+//
+//	GET  /                what is listed: ?to= ?folder= ?q= ?after= ?newer=
+//	GET  /mail/{id}       one message: ?view= and what was listed
+//	POST /mail            read, unread, inbox, junk, tag, untag, delete, release
+//	GET  /mailboxes       all mailboxes, with a filter
+//	GET  /faults, POST    the rules by which SMTP fails
+//	GET  /empty, /help
+//	POST /theme           light, dark, or what the system says
 package webmail
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"invited/mail/sink"
-	"invited/mail/sink/mime"
-	"invited/mail/sink/rules"
+	"invited/mail/sink/faults"
 	"invited/server/problem"
 	"invited/server/web"
 	"invited/templates"
 )
 
-// Sink is what this face reads from.
+// Sink is what this face reads and changes. Implemented by *sink.Sink.
 type Sink interface {
 	List(ctx context.Context, q sink.Query) (sink.Page, error)
+	Match(ctx context.Context, q sink.Query) ([]string, error)
 	Get(ctx context.Context, id string) (sink.Captured, error)
 	Raw(ctx context.Context, id string) ([]byte, error)
+	Transcript(ctx context.Context, id string) (string, error)
 	Totals(ctx context.Context) (sink.Totals, error)
+	FindFolders(ctx context.Context, part, after string, limit int) ([]sink.Mailbox, error)
+	SetRead(ctx context.Context, ids []string, read bool) error
+	SetTags(ctx context.Context, ids []string, tags []string) error
+	SetFolder(ctx context.Context, id, recipient string, f sink.Folder) error
+	Delete(ctx context.Context, ids []string) error
+	DeleteAll(ctx context.Context) error
 }
 
-// Handler serves the sink's pages. Every field is required.
+// Faults are the rules by which SMTP fails. [*faults.Set] is one.
+type Faults interface {
+	Rules() []faults.Rule
+	Replace(list []faults.Rule) error
+}
+
+// Handler serves the sink's pages.
 type Handler struct {
-	Sink Sink
-	SMTP string // where to send mail to, for the empty page
-	Now  func() time.Time
-	Log  *slog.Logger
+	Sink Sink             // required
+	SMTP string           // where to send mail to, for the empty page
+	Now  func() time.Time // required
+	Log  *slog.Logger     // required
+
+	Faults  Faults                     // nil: there is no panel
+	Support func(html string) *Support // says which clients show it; nil: nobody can say
+
+	// Relay is the name of where released mail goes; empty: nowhere. Release
+	// sends a message there; its refusals are shown.
+	Relay   string
+	Release func(ctx context.Context, id string, to []string) error
 }
 
-// perPage is how many messages a page lists.
-const perPage = 50
+// Support says how many mail clients show a mail's HTML as it is meant.
+type Support struct {
+	Supported, Partial, Unsupported float64 // percent
+	Clients                         []string
+	Features                        []Feature
+}
+
+// Feature is something that some mail clients do not show.
+type Feature struct {
+	Name, Note string
+	Found      int
+	No, Partly []string // clients
+}
 
 // Mount registers the routes on mux.
 func (h *Handler) Mount(mux *http.ServeMux) {
 	mux.Handle("GET /{$}", h.handle(h.listMail))
 	mux.Handle("GET /mail/{id}", h.handle(h.showMail))
-	mux.Handle("/", h.handle(func(http.ResponseWriter, *http.Request) error {
-		return &problem.Error{Op: "webmail", Kind: problem.NotFound, Reason: problem.Missing, Detail: "There is no such page."}
-	}))
+	mux.Handle("POST /mail", h.change(h.changeMail))
+	mux.Handle("GET /mailboxes", h.handle(h.listBoxes))
+	mux.Handle("GET /empty", h.handle(h.askEmpty))
+	mux.Handle("GET /help", h.handle(h.showHelp))
+	mux.Handle("POST /theme", h.change(h.setTheme))
+	mux.Handle("GET /faults", h.handle(h.showFaults))
+	mux.Handle("POST /faults", h.change(h.changeFaults))
+	mux.Handle("/", h.handle(web.Fallback(mux, "/")))
 }
 
 // framePolicy lets our pages show our own frames.
@@ -63,6 +109,24 @@ func (h *Handler) handle(f web.Handler) http.Handler {
 	return web.Headers(web.HeaderOptions{Policy: framePolicy})(web.Wrap(h.Log, h.WriteError, f))
 }
 
+// maxForm bounds a form, in bytes.
+const maxForm = 1 << 20
+
+// change serves a form of ours, and of nobody else.
+func (h *Handler) change(f web.Handler) http.Handler {
+	ours, err := web.CrossOrigin(h.Log, h.WriteError)
+	if err != nil {
+		panic("webmail: no trusted origin can be wrong where there is none: " + err.Error())
+	}
+	return ours(h.handle(func(w http.ResponseWriter, r *http.Request) error {
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		if err := r.ParseForm(); err != nil {
+			return &problem.Error{Op: "webmail.change", Kind: problem.Invalid, Reason: problem.BadInput, Detail: "The form could not be read.", Err: err}
+		}
+		return f(w, r)
+	}))
+}
+
 // WriteError writes a failure as a page.
 func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, p *problem.Error) {
 	lang := templates.Match(r.Header.Get("Accept-Language"))
@@ -70,12 +134,24 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *http.Request, p *problem.
 	if reason == problem.NoReason {
 		reason = problem.Busy
 	}
-	page := templates.InboxPage{
-		Webmail: templates.Webmail{Title: templates.ReasonFor(lang, string(reason)).Title}, Problem: p.Detail, Missing: true,
-	}
+	page := templates.InboxPage{Webmail: h.webmail(r, templates.ReasonFor(lang, string(reason)).Title), Problem: p.Detail, Missing: true}
+	page.Here = "/" // the page that failed is no place to come back to
 	if err := h.render(w, r, web.Status(p.Kind), page); err != nil {
 		http.Error(w, p.Detail, web.Status(p.Kind))
 	}
+}
+
+// webmail fills what every page has.
+func (h *Handler) webmail(r *http.Request, title string) templates.Webmail {
+	p := templates.Webmail{Title: title, Here: r.URL.RequestURI(), Theme: theme(r), Faults: -1}
+	if r.Method != http.MethodGet {
+		p.Here = "/"
+	}
+	if h.Faults != nil {
+		p.Faults = len(h.Faults.Rules())
+	}
+	p.Notice = notice(r)
+	return p
 }
 
 func (h *Handler) render(w http.ResponseWriter, r *http.Request, status int, p templates.Page) error {
@@ -84,130 +160,21 @@ func (h *Handler) render(w http.ResponseWriter, r *http.Request, status int, p t
 	if err := templates.Render(&b, lang, p); err != nil {
 		return &problem.Error{Op: "webmail.render", Kind: problem.Internal, Detail: "The page could not be drawn.", Err: err}
 	}
+	if _, err := r.Cookie(noticeCookie); err == nil { // it is said once
+		http.SetCookie(w, &http.Cookie{Name: noticeCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode})
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Language", lang)
-	w.Header().Set("Vary", "Accept-Language")
+	w.Header().Set("Vary", "Accept-Language, Cookie")
 	w.Header().Set("X-DNS-Prefetch-Control", "off") // the links of a mail tell nobody that it is read
 	w.WriteHeader(status)
 	_, err := w.Write([]byte(b.String()))
 	return err
 }
 
-// listMail serves GET /.
-func (h *Handler) listMail(w http.ResponseWriter, r *http.Request) error {
-	q := r.URL.Query()
-	search, folder, after, to := q.Get("q"), q.Get("folder"), q.Get("after"), q.Get("to")
-	t := func(key string, args ...any) string {
-		return templates.Text(templates.Match(r.Header.Get("Accept-Language")), key, args...)
-	}
-	page := templates.InboxPage{Webmail: templates.Webmail{Title: t("webmail.brand"), Search: search}, Mailbox: to, Folder: folder, SMTP: h.SMTP}
-	totals, err := h.Sink.Totals(r.Context())
-	if err != nil {
-		return err
-	}
-	page.Tabs = []templates.Tab{
-		{Name: t("webmail.all"), URL: "/", Count: totals.Messages, Current: folder == ""},
-		{Name: t("webmail.inbox"), URL: "/?folder=Inbox", Count: totals.Inbox, Current: folder == string(sink.Inbox)},
-		{Name: t("webmail.junk"), URL: "/?folder=Junk", Count: totals.Junk, Current: folder == string(sink.Junk)},
-	}
-	query, err := sink.ParseQuery(search)
-	if err != nil {
-		page.Problem = err.Error()
-		return h.render(w, r, http.StatusBadRequest, page)
-	}
-	query.Recipient, query.Folder, query.After, query.Limit = to, sink.Folder(folder), after, perPage
-	list, err := h.Sink.List(r.Context(), query)
-	if err != nil {
-		return err
-	}
-	for _, c := range list.Messages {
-		page.Messages = append(page.Messages, h.line(c))
-	}
-	// Older pages do not change when mail arrives.
-	page.Live = after == ""
-	if len(list.Messages) > 0 {
-		page.Newest = list.Messages[0].ID
-	}
-	if list.Next != "" {
-		q.Set("after", list.Next)
-		page.Next = "/?" + q.Encode()
-	}
-	return h.render(w, r, http.StatusOK, page)
-}
-
-// line shortens one message for the list.
-func (h *Handler) line(c sink.Captured) templates.InboxLine {
-	l := templates.InboxLine{
-		ID: c.ID, From: person(c.From), To: strings.Join(c.Envelope.To, ", "), Subject: c.Subject, Read: c.Read,
-		When: h.when(c.Envelope.Received), Received: c.Envelope.Received.UTC().Format(time.RFC3339), Attachments: c.Attachments,
-	}
-	if l.From == "" {
-		l.From = c.Envelope.From
-	}
-	for _, r := range c.Recipients {
-		if r.Folder != sink.Junk {
-			continue
-		}
-		l.Junk = true
-		if top, ok := worst(r.Verdict); ok {
-			l.Why = top.Why
-		}
-		break
-	}
-	return l
-}
-
-// worst returns the hit that weighs most.
-func worst(v rules.Verdict) (rules.Hit, bool) {
-	var top rules.Hit
-	for _, h := range v.Hits {
-		if h.Score > top.Score {
-			top = h
-		}
-	}
-	return top, top.Rule != ""
-}
-
-// person prints a mailbox for people.
-func person(p sink.Person) string {
-	if p.Name != "" {
-		return p.Name
-	}
-	return p.Address
-}
-
-// when prints a moment for people: the time if it is today, else the date.
-func (h *Handler) when(t time.Time) string {
-	t, now := t.Local(), h.Now().Local()
-	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
-		return t.Format("15:04")
-	}
-	return t.Format("2006-01-02")
-}
-
-// showMail serves GET /mail/{id}. A GET changes nothing: the page's script says
-// that the message was read.
-func (h *Handler) showMail(w http.ResponseWriter, r *http.Request) error {
-	id := r.PathValue("id")
-	c, err := h.Sink.Get(r.Context(), id)
-	if err != nil {
-		return notFound(r, err)
-	}
-	raw, err := h.Sink.Raw(r.Context(), id)
-	if err != nil {
-		return notFound(r, err)
-	}
-	page := h.mailPage(c)
-	if page.Title == "" {
-		page.Title = templates.Text(templates.Match(r.Header.Get("Accept-Language")), "webmail.nosubject")
-	}
-	if m, err := mime.Parse(raw, mime.Limits{}); m != nil {
-		fillParsed(&page, m)
-		if err != nil && page.ParseError == "" {
-			page.ParseError = err.Error()
-		}
-	}
-	return h.render(w, r, http.StatusOK, page)
+// text returns a text in the language of the request.
+func text(r *http.Request, key string, args ...any) string {
+	return templates.Text(templates.Match(r.Header.Get("Accept-Language")), key, args...)
 }
 
 // notFound turns a missing message into a refusal; other failures stay.
@@ -215,102 +182,64 @@ func notFound(r *http.Request, err error) error {
 	if !errors.Is(err, sink.ErrNotFound) {
 		return err
 	}
-	lang := templates.Match(r.Header.Get("Accept-Language"))
-	return &problem.Error{Op: "webmail.showMail", Kind: problem.NotFound, Reason: problem.Missing, Detail: templates.Text(lang, "webmail.missing"), Err: err}
+	return &problem.Error{Op: "webmail", Kind: problem.NotFound, Reason: problem.Missing, Detail: text(r, "webmail.missing"), Err: err}
 }
 
-// mailPage fills what the index knows.
-func (h *Handler) mailPage(c sink.Captured) templates.MailPage {
-	p := templates.MailPage{
-		Webmail: templates.Webmail{Title: c.Subject}, ID: c.ID, From: full(c.From), To: people(c.To), Cc: people(c.Cc), ReplyTo: people(c.ReplyTo),
-		When: c.Envelope.Received.Local().Format("2006-01-02 15:04:05"), Received: c.Envelope.Received.UTC().Format(time.RFC3339),
-		EnvelopeFrom: c.Envelope.From, EnvelopeTo: strings.Join(c.Envelope.To, ", "), Helo: c.Envelope.Helo, Remote: c.Envelope.Remote,
-		ParseError: c.ParseError, Unread: !c.Read,
-	}
-	for _, r := range c.Recipients {
-		v := templates.MailVerdict{
-			Address: r.Address, Folder: string(r.Folder), Junk: r.Folder == sink.Junk, Forced: r.Verdict.Forced,
-			Score: fmt.Sprintf("%.1f", r.Verdict.Score), SCL: r.Verdict.SCL, Mark: mark(r.Verdict.Score),
-		}
-		for _, hit := range r.Verdict.Hits {
-			v.Hits = append(v.Hits, templates.MailHit{Rule: hit.Rule, Score: fmt.Sprintf("%+.1f", hit.Score), Why: hit.Why, Fix: hit.Fix, Where: hit.Where})
-		}
-		p.Verdicts = append(p.Verdicts, v)
-	}
-	return p
+// showHelp serves GET /help.
+func (h *Handler) showHelp(w http.ResponseWriter, r *http.Request) error {
+	return h.render(w, r, http.StatusOK, templates.HelpPage{Webmail: h.webmail(r, text(r, "webmail.help"))})
 }
 
-// mark places a score on a line of 400 units, 40 a point.
-func mark(score float64) int { return int(min(max(score, 0), 10) * 40) }
+// The cookies hold no secret and identify nobody.
+const (
+	themeCookie  = "invited_theme"
+	noticeCookie = "invited_notice"
+)
 
-// fillParsed fills what only the body knows.
-func fillParsed(p *templates.MailPage, m *mime.Message) {
-	p.Text, p.HasHTML, p.Problems = m.Text, m.HTML != "", m.Problems
-	p.Links = links(m.Links)
-	for _, l := range p.Links {
-		if l.Web && redeems(l.URL) {
-			p.RedeemURL = l.URL
-			break
-		}
+// theme returns the colours that were chosen.
+func theme(r *http.Request) string {
+	if c, err := r.Cookie(themeCookie); err == nil && (c.Value == "light" || c.Value == "dark") {
+		return c.Value
 	}
-	for _, a := range m.Attachments {
-		name := a.FileName
-		if name == "" {
-			name = url.PathEscape(a.PartID)
-		}
-		p.Attachments = append(p.Attachments, templates.MailFile{PartID: a.PartID, Name: name, Type: a.ContentType, Size: size(int64(a.Size))})
-	}
+	return "auto"
 }
 
-func full(p sink.Person) string {
-	if p.Name == "" {
-		return p.Address
+// setTheme serves POST /theme.
+func (h *Handler) setTheme(w http.ResponseWriter, r *http.Request) error {
+	const year = 365 * 24 * 60 * 60
+	c := &http.Cookie{Name: themeCookie, Value: "auto", Path: "/", MaxAge: year, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	if v := r.PostForm.Get("theme"); v == "light" || v == "dark" {
+		c.Value = v
 	}
-	return p.Name + " <" + p.Address + ">"
+	http.SetCookie(w, c)
+	return back(w, r)
 }
 
-func people(list []sink.Person) string {
-	var out []string
-	for _, p := range list {
-		out = append(out, full(p))
+// notice returns what was just done, in words.
+func notice(r *http.Request) string {
+	c, err := r.Cookie(noticeCookie)
+	if err != nil {
+		return ""
 	}
-	return strings.Join(out, ", ")
+	done, count, _ := strings.Cut(c.Value, ".")
+	n, err := strconv.Atoi(count)
+	if !notices[done] || err != nil || n < 0 {
+		return ""
+	}
+	if n == 1 {
+		done += ".one"
+	}
+	return text(r, "webmail.done."+done, "count", n)
 }
 
-// size prints a number of bytes for people.
-func size(n int64) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprintf("%d B", n)
-	case n < 1000*1000:
-		return fmt.Sprintf("%.1f kB", float64(n)/1000)
-	default:
-		return fmt.Sprintf("%.1f MB", float64(n)/1000/1000)
-	}
+// notices are the keys of what can be said.
+var notices = map[string]bool{
+	"read": true, "unread": true, "inbox": true, "junk": true, "tag": true, "untag": true, "delete": true, "release": true, "faults": true,
 }
 
-// links lists each URL once, with the first text it has.
-func links(found []mime.Link) []templates.MailLink {
-	var out []templates.MailLink
-	at := map[string]int{}
-	for _, l := range found {
-		i, seen := at[l.URL]
-		if !seen {
-			i = len(out)
-			at[l.URL] = i
-			u, err := url.Parse(l.URL)
-			out = append(out, templates.MailLink{URL: l.URL, Web: err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""})
-		}
-		if out[i].Text == "" {
-			out[i].Text = l.Text
-		}
-	}
-	return out
-}
-
-// redeems reports whether a link has the shape of those that redeem an
-// invitation.
-func redeems(link string) bool {
-	u, err := url.Parse(link)
-	return err == nil && strings.HasSuffix(u.Path, "/redeem") && u.Query().Get("ticket") != ""
+// say has the next page tell that something was done to n messages.
+func say(w http.ResponseWriter, done string, n int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: noticeCookie, Value: done + "." + strconv.Itoa(n), Path: "/", MaxAge: 30, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	})
 }

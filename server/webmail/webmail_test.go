@@ -12,12 +12,31 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"invited/mail/sink"
+	"invited/mail/sink/faults"
 	"invited/mail/sink/rules"
 	"invited/server/webmail"
 )
 
+// post sends a form as a page of ours does.
+func post(h http.Handler, path string, form url.Values) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
 // serve returns the face over a sink that files mail to "junk@" in Junk.
 func serve(t *testing.T) (*sink.Sink, func(path string) (int, string, http.Header)) {
+	s, mux := open(t)
+	return s, func(path string) (int, string, http.Header) {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		return w.Code, w.Body.String(), w.Header()
+	}
+}
+
+func open(t *testing.T) (*sink.Sink, http.Handler) {
 	t.Helper()
 	s, err := sink.Open(sink.Options{Dir: t.TempDir(), Judge: func(_ sink.Envelope, rcpt string, _ []byte) rules.Verdict {
 		if strings.HasPrefix(rcpt, "junk@") {
@@ -28,12 +47,8 @@ func serve(t *testing.T) (*sink.Sink, func(path string) (int, string, http.Heade
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	mux := http.NewServeMux()
-	(&webmail.Handler{Sink: s, SMTP: "127.0.0.1:1025", Now: time.Now, Log: slog.New(slog.DiscardHandler)}).Mount(mux)
-	return s, func(path string) (int, string, http.Header) {
-		w := httptest.NewRecorder()
-		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
-		return w.Code, w.Body.String(), w.Header()
-	}
+	(&webmail.Handler{Sink: s, SMTP: "127.0.0.1:1025", Faults: &faults.Set{}, Now: time.Now, Log: slog.New(slog.DiscardHandler)}).Mount(mux)
+	return s, mux
 }
 
 func receive(t *testing.T, s *sink.Sink, to, subject, body string) string {
@@ -83,7 +98,7 @@ func TestPagesFollowTheKey(t *testing.T) {
 		receive(t, s, "ben@contoso.example", "One of many", "x")
 	}
 	_, first, _ := get("/")
-	require.Equal(t, 50, strings.Count(first, "One of many"))
+	require.Equal(t, 50, strings.Count(first, `<span class="subject">One of many`))
 	require.Contains(t, first, "after=")
 }
 
@@ -93,12 +108,14 @@ func TestMessagePageExplainsAndStaysUnread(t *testing.T) {
 	code, body, header := get("/mail/" + id)
 	require.Equal(t, http.StatusOK, code)
 	require.NotContains(t, body, "<script>alert")
-	require.Contains(t, body, "add a Date field")
+	require.Contains(t, body, "it has no date")
 	require.Contains(t, body, "https://fabrikam.example/x")
 	require.Contains(t, header.Get("Content-Security-Policy"), "default-src 'none'")
 	c, err := s.Get(t.Context(), id)
 	require.NoError(t, err)
 	require.False(t, c.Read, "a GET changes nothing")
+	_, body, _ = get("/mail/" + id + "?view=verdict")
+	require.Contains(t, body, "add a Date field")
 }
 
 func TestMissingMessageIsAPage(t *testing.T) {
@@ -126,10 +143,14 @@ func TestOnlyTheFirstPageIsLive(t *testing.T) {
 		receive(t, s, "ben@contoso.example", "One of many", "x")
 	}
 	_, first, _ := get("/")
-	require.Contains(t, first, "data-newest=")
-	_, rest, _ := strings.Cut(first, `<div class="pager"><a class="button second" href="`)
+	require.Contains(t, first, " data-live")
+	_, rest, _ := strings.Cut(first, `<a class="button second older" href="`)
 	next, _, _ := strings.Cut(rest, `"`)
 	_, second, _ := get(strings.ReplaceAll(next, "&amp;", "&"))
 	require.Contains(t, second, "One of many")
-	require.NotContains(t, second, "data-newest=")
+	require.NotContains(t, second, " data-live")
+	_, rest, _ = strings.Cut(second, `<a class="button second" href="`)
+	previous, _, _ := strings.Cut(rest, `"`)
+	_, top, _ := get(strings.ReplaceAll(previous, "&amp;", "&"))
+	require.Contains(t, top, " data-live", "back at the top, the page is the first again")
 }
