@@ -239,18 +239,18 @@ func (s *Scenario) Session(real Session, field func(name string) string) Session
 }
 
 // assume replaces what is given. An address makes the session worth judging.
-func (out *Session) assume(ip netip.Addr, helo, ptr string, tls *bool) {
+func (s *Session) assume(ip netip.Addr, helo, ptr string, tls *bool) {
 	if ip.IsValid() {
-		out.ClientIP, out.Judged = ip.Unmap(), true
+		s.ClientIP, s.Judged = ip.Unmap(), true
 	}
 	if helo != "" {
-		out.Helo = helo
+		s.Helo = helo
 	}
 	if ptr != "" {
-		out.PTR = ptr
+		s.PTR = ptr
 	}
 	if tls != nil {
-		out.TLS = *tls
+		s.TLS = *tls
 	}
 }
 

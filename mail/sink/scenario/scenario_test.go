@@ -278,3 +278,20 @@ func BenchmarkAuthenticate(b *testing.B) {
 		scenario.Authenticate(s, z, []string{"contoso.example"}, nil)
 	}
 }
+
+// TestManual holds that the examples of the manual work.
+func TestManual(t *testing.T) {
+	manual, err := os.ReadFile("../../../docs/judging.md")
+	require.NoError(t, err)
+	example := func(kind string) string {
+		_, rest, ok := strings.Cut(string(manual), "```"+kind+"\n")
+		require.True(t, ok, kind)
+		text, _, _ := strings.Cut(rest, "```")
+		return text
+	}
+	s, err := scenario.Parse([]byte(example("json")), func(string) ([]byte, error) { return []byte(example("text")), nil })
+	require.NoError(t, err)
+	session := s.Session(scenario.Session{ClientIP: netip.MustParseAddr("127.0.0.1"), MailFrom: "a@contoso.example"}, nil)
+	r := scenario.Authenticate(session, s.Zone, []string{"contoso.example"}, nil)
+	require.Equal(t, "pass pass reject mail.contoso.example", strings.Join([]string{r.SPF, r.DMARC, r.Policy, r.PTR}, " "))
+}
