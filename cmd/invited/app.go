@@ -49,7 +49,7 @@ type app struct {
 	clock *clock
 	ca    *devca.CA
 
-	webListener, tlsListener, smtpListener, sinkListener, imapListener, pop3Listener, smtpsListener, lmtpListener net.Listener
+	webListener, tlsListener, smtpListener, sinkListener, imapListener, pop3Listener, smtpsListener, lmtpListener, adminListener net.Listener
 
 	store   store.Store
 	sink    *sink.Sink
@@ -66,6 +66,8 @@ type app struct {
 	seeded  tenant.Credentials
 	web     *http.Server
 	sinkWeb *http.Server
+	admin   *http.Server // nil: nobody asked for it
+	watch   *watch
 
 	mailPlan   mailPlan
 	credential string // local bearer token, in DIR/cli.json
@@ -104,7 +106,8 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	if err != nil {
 		return nil, err
 	}
-	a := &app{mailPlan: plan, cfg: cfg, log: log, clock: &clock{}, failed: make(chan error, 8), credential: randomText(32)}
+	a := &app{mailPlan: plan, cfg: cfg, watch: newWatch(), clock: &clock{}, failed: make(chan error, 8), credential: randomText(32)}
+	a.log = a.watch.logger(log)
 	defer func() {
 		if err != nil {
 			a.release()
@@ -122,12 +125,12 @@ func newApp(ctx context.Context, cfg config, log *slog.Logger) (_ *app, err erro
 	if err := a.openSink(); err != nil {
 		return nil, err
 	}
-	if cfg.sinkOnly {
-		return a, nil
+	if !cfg.sinkOnly {
+		if err := a.openServer(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if err := a.openServer(ctx); err != nil {
-		return nil, err
-	}
+	a.openAdmin()
 	return a, nil
 }
 
@@ -139,7 +142,7 @@ func (a *app) listen(ctx context.Context) error {
 	}{
 		{"--smtp", a.cfg.SMTP, &a.smtpListener}, {"--sink-http", a.cfg.SinkHTTP, &a.sinkListener}, {"--listen", a.cfg.Listen, &a.webListener},
 		{"--tls-listen", a.cfg.TLSListen, &a.tlsListener}, {"--imap", a.cfg.IMAP, &a.imapListener}, {"--pop3", a.cfg.POP3, &a.pop3Listener},
-		{"--smtps", a.cfg.SMTPS, &a.smtpsListener}, {"--lmtp", a.cfg.LMTP, &a.lmtpListener},
+		{"--smtps", a.cfg.SMTPS, &a.smtpsListener}, {"--lmtp", a.cfg.LMTP, &a.lmtpListener}, {"--admin", a.cfg.Admin, &a.adminListener},
 	}
 	for _, w := range wanted {
 		if w.addr == "" {
@@ -175,10 +178,10 @@ func makeDataDir(dir string) error {
 // openServer builds the tenant, the sender and their faces.
 func (a *app) openServer(ctx context.Context) error {
 	var err error
-	if a.store, err = a.cfg.openStore(ctx, a.log, a.clock.Now); err != nil {
+	if a.store, err = a.cfg.openStore(ctx, a.log, a.clock.Now, a.watch.committed); err != nil {
 		return err
 	}
-	if a.tenants, err = tenant.New(tenant.Options{Store: a.store, Now: a.clock.Now, NewID: newID}); err != nil {
+	if a.tenants, err = tenant.New(tenant.Options{Store: watchedStore{a.store, a.log, a.watch}, Now: a.clock.Now, NewID: newID}); err != nil {
 		return err
 	}
 	if err := alone(ctx, a.store, func() error { return a.seed(ctx) }); err != nil {
@@ -267,7 +270,7 @@ func (a *app) openInvites(keys ring) error {
 		linkTries = 100 * invite.DefaultFailedLinks // tests break more links than people do
 	}
 	a.invites, err = invite.New(invite.Options{
-		Store: a.store, Tickets: tickets{keys.issuer}, OptOuts: tickets{keys.optOuts}, Letters: write, Mailboxes: mailboxes{a.sink}, RedeemURL: a.redeemURL,
+		Store: watchedStore{a.store, a.log, a.watch}, Tickets: tickets{keys.issuer}, OptOuts: tickets{keys.optOuts}, Letters: write, Mailboxes: mailboxes{a.sink}, RedeemURL: a.redeemURL,
 		CodeKey: codeKey, FailedLinks: linkTries,
 		Now: a.clock.Now, NewID: newID, Wake: a.worker.Wake, Mode: a.mode(),
 	})
@@ -307,13 +310,14 @@ func (a *app) openFaces(ctx context.Context, t ring, acc *accessRing) error {
 	if err != nil {
 		return err
 	}
+	invitations := watchedInvites{a.invites, a.watch}
 	pages := &guest.Handler{
-		Invitations: a.invites, Cookies: sessions, Tenant: a.seeded.Tenant, Now: a.clock.Now,
+		Invitations: invitations, Cookies: sessions, Tenant: a.seeded.Tenant, Now: a.clock.Now,
 		NewCSRF: func() string { return randomText(16) }, Log: a.log,
 	}
 	own := &api.Handler{
 		Alarms:      a.alarms.List,
-		Invitations: a.invites, Tenants: a.tenants, Sessions: sessions, Keys: t.keys, Tenant: a.seeded.Tenant, NewSession: func() string { return randomText(16) }, Log: a.log, Now: a.clock.Now,
+		Invitations: invitations, Tenants: a.tenants, Sessions: sessions, Keys: t.keys, Tenant: a.seeded.Tenant, NewSession: func() string { return randomText(16) }, Log: a.log, Now: a.clock.Now,
 	}
 	if a.cfg.Clock {
 		own.Advance = a.clock.Advance
@@ -362,23 +366,19 @@ func (a *app) localToken() string { return a.credential }
 // seed makes the tenant at the first start and writes the credentials.
 func (a *app) seed(ctx context.Context) error {
 	var err error
-	o := tenant.SeedOptions{Password: a.cfg.Password, ClientSecret: a.cfg.Secret}
+	o := tenant.SeedOptions{Password: a.cfg.Password, ClientSecret: a.cfg.Secret, Keep: func(c tenant.Credentials) error {
+		return writePrivate(filepath.Join(a.cfg.Data, credentialsFile), credentialsJSON(c))
+	}}
 	if a.mailPlan.people {
 		o.Limits = &directory.DefaultLimits
 	}
 	a.seeded, err = a.tenants.Seed(ctx, o)
-	if err != nil {
-		return err
-	}
-	if !a.seeded.New {
-		return nil
-	}
-	return writePrivate(filepath.Join(a.cfg.Data, credentialsFile), credentialsJSON(a.seeded))
+	return err
 }
 
 // writeLocalCredential writes DIR/cli.json, for client verbs.
 func (a *app) writeLocalCredential() error {
-	c := localCredential{Sink: a.SinkURL(), SinkLogin: a.rest.Login != nil, SMTP: a.SMTPAddr(), Token: a.credential}
+	c := localCredential{Sink: a.SinkURL(), SinkLogin: a.rest.Login != nil, SMTP: a.SMTPAddr(), Token: a.credential, Admin: a.adminURL()}
 	if !a.cfg.sinkOnly {
 		c.Server, c.Tenant = a.URL(), string(a.seeded.Tenant)
 	}

@@ -18,6 +18,10 @@ type SeedOptions struct {
 	Password     string            // of every account; empty: a random one each
 	ClientSecret string            // of the application; empty: random
 	Limits       *directory.Limits // nil means directory.EmulatorLimits
+	// Keep stores the credentials before seeding counts as done, so that no
+	// crash leaves accounts whose passwords nobody knows. Nil: the caller has
+	// only the result.
+	Keep func(Credentials) error
 }
 
 // Credentials is what a new tenant can be used with. Passwords and secret are
@@ -91,6 +95,11 @@ func (s *Service) Seed(ctx context.Context, o SeedOptions) (Credentials, error) 
 	c, err := s.seedDirectory(t, o, now, &out)
 	if err != nil {
 		return Credentials{}, err
+	}
+	if o.Keep != nil {
+		if err := o.Keep(out); err != nil {
+			return Credentials{}, &problem.Error{Op: op, Kind: problem.Full, Reason: problem.StorageFull, Detail: "The credentials of the new tenant could not be kept.", Err: err}
+		}
 	}
 	if err := s.store.ApplyDirectory(ctx, c); err != nil {
 		return Credentials{}, storeProblem(op, "", err)

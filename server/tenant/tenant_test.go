@@ -557,3 +557,18 @@ func BenchmarkSeed(b *testing.B) {
 		})
 	}
 }
+
+func TestSeedKeepsTheCredentialsBeforeItIsDone(t *testing.T) {
+	r := bareRig(t)
+	_, err := r.Seed(t.Context(), tenant.SeedOptions{Keep: func(tenant.Credentials) error { return errors.New("disk full") }})
+	require.True(t, problem.Has(err, problem.StorageFull))
+
+	var kept tenant.Credentials
+	made, err := r.Seed(t.Context(), tenant.SeedOptions{Keep: func(c tenant.Credentials) error {
+		kept = c
+		return nil
+	}})
+	require.NoError(t, err)
+	require.True(t, made.New, "what could not be kept was not done")
+	require.Equal(t, made, kept)
+}
