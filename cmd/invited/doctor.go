@@ -18,6 +18,9 @@ func (c doctorCmd) Run(e env) error {
 		return err
 	}
 	target := doctor.Target{Data: c.Data, Server: cred.Server, Sink: cred.Sink, SMTP: cred.SMTP}
+	if c.Server == "" || c.Server == cred.Server {
+		target.Token = cred.Token // never sent to a server it was not made for
+	}
 	if c.Server != "" {
 		target.Server = c.Server
 	}

@@ -36,7 +36,7 @@ func TestScript(t *testing.T) {
 			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": scriptReady, "smtp": scriptSMTP},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": scriptReady, "smtp": scriptSMTP, "await": scriptAwait, "field": scriptField},
 	})
 }
 

@@ -33,6 +33,7 @@ type Target struct {
 	Data   string // data directory
 	Server string // URL of pages and API
 	Sink   string // URL of the sink's REST interface
+	Token  string // bearer token of Server; empty skips what needs one
 	SMTP   string // host:port of the sink's SMTP listener
 }
 
@@ -47,6 +48,9 @@ func Examine(ctx context.Context, t Target) []Result {
 	}
 	if t.Server != "" {
 		results = append(results, answers(ctx, "server", t.Server+"/readyz"))
+		if t.Token != "" {
+			results = append(results, outbox(ctx, t.Server, t.Token))
+		}
 	}
 	if t.Sink != "" {
 		results = append(results, answers(ctx, "sink", t.Sink+"/readyz"))
