@@ -21,6 +21,7 @@ type verdict struct {
 //	2xx to the end of the message       delivered
 //	5xx                                 failed
 //	530, 535, AUTH refused              deferred, alarm: our settings are wrong
+//	TLS refused                         deferred: it is not about the mail
 //	4xx, no reply, no connection        deferred
 //	the same, GiveUp or more after Queued   failed
 func (w *Worker) judge(item Item, a mail.Attempt, now time.Time) verdict {
@@ -34,7 +35,7 @@ func (w *Worker) judge(item Item, a mail.Attempt, now time.Time) verdict {
 	case ours(a):
 		v.alarm = true
 		v.Attempt.Permanent = false
-	case a.Permanent || a.Code/100 == 5:
+	case a.Permanent || a.Code/100 == 5 && a.Stage != mail.StageTLS:
 		v.State = mail.Failed
 		return v
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"invited/mail"
+	"invited/mail/relaytest"
 	"invited/mail/smtpout"
 )
 
@@ -79,7 +80,7 @@ func BenchmarkSend(b *testing.B) {
 		{"discard BDAT", func(b *testing.B) string { return discard(b, "250-PIPELINING\r\n250 CHUNKING\r\n") }, true},
 		{"go-smtp DATA", func(b *testing.B) string { return startGoSMTP(b, &goSMTP{quiet: true}, nil) }, false},
 		{"go-smtp BDAT", func(b *testing.B) string { return startGoSMTP(b, &goSMTP{quiet: true}, nil) }, true},
-		{"smtp-sink DATA", func(b *testing.B) string { return smtpSink(b) }, false},
+		{"smtp-sink DATA", func(b *testing.B) string { return relaytest.SMTPSink(b) }, false},
 	}
 	for _, relay := range relays {
 		for _, conns := range []int{1, 8} {

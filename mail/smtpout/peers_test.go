@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"invited/mail"
+	"invited/mail/relaytest"
 	"invited/mail/smtpout"
 )
 
@@ -173,45 +172,6 @@ func TestDeliverToSMTPD(t *testing.T) {
 	require.Equal(t, int64(1), p.Stats().Dialled)
 }
 
-// smtpSink starts Postfix's smtp-sink, or skips the test.
-func smtpSink(t testing.TB, flags ...string) string {
-	t.Helper()
-	path := "/usr/sbin/smtp-sink"
-	if _, err := os.Stat(path); err != nil {
-		if path, err = exec.LookPath("smtp-sink"); err != nil {
-			if os.Getenv("CI_REQUIRE_ALL") == "1" {
-				t.Fatal("smtp-sink is missing: install Debian's postfix package")
-			}
-			t.Skip("smtp-sink, which comes with Debian's postfix package, is not installed")
-		}
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") // smtp-sink cannot choose a port itself
-	require.NoError(t, err)
-	addr := l.Addr().String()
-	require.NoError(t, l.Close())
-	var said strings.Builder
-	args := append([]string{"-c"}, flags...)
-	if os.Getuid() == 0 {
-		args = append(args, "-u", "nobody")
-	}
-	cmd := exec.Command(path, append(args, addr, "200")...)
-	cmd.Stderr, cmd.Stdout = &said, io.Discard
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	require.Eventually(t, func() bool {
-		nc, err := net.Dial("tcp", addr)
-		if err != nil {
-			return false
-		}
-		_ = nc.Close()
-		return true
-	}, 5*time.Second, 5*time.Millisecond, "smtp-sink does not listen")
-	return "smtp://" + addr
-}
-
 func TestDeliverToSMTPSink(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -251,6 +211,6 @@ func TestDeliverToSMTPSink(t *testing.T) {
 		}},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) { tt.check(t, smtpSink(t, tt.flags...)) })
+		t.Run(tt.name, func(t *testing.T) { tt.check(t, relaytest.SMTPSink(t, tt.flags...)) })
 	}
 }
