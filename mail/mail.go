@@ -54,7 +54,8 @@ const (
 	StageMail     Stage = "mail"
 	StageRcpt     Stage = "rcpt"
 	StageData     Stage = "data"
-	StageDot      Stage = "dot" // the reply to the final dot: it alone means success
+	StageDot      Stage = "dot"    // the reply to the final dot: it alone means success
+	StageBounce   Stage = "bounce" // after it: what a mail system reported later
 )
 
 // Attempt is the outcome of one try to deliver one message.

@@ -54,6 +54,9 @@ func (s *Service) Diagnose(ctx context.Context, actor directory.Actor, ref strin
 	if e.blocked, err = s.blockedSince(ctx, actor.Tenant, f.inv.Email); err != nil {
 		return Diagnosis{}, storeProblem(op, err)
 	}
+	if e.suppressed, err = s.suppression(ctx, actor.Tenant, f.inv.Email, sc.now); err != nil {
+		return Diagnosis{}, storeProblem(op, err)
+	}
 	if e.apps, err = s.store.UserApps(ctx, actor.Tenant, f.guest.ID); err != nil {
 		return Diagnosis{}, storeProblem(op, err)
 	}
@@ -80,6 +83,8 @@ type examination struct {
 	apps     []directory.App
 	blocked  time.Time // when the guest blocked invitations; zero: not
 	emulator bool
+
+	suppressed Suppression // zero: the address is not suppressed
 }
 
 // chain is what has to hold for a guest to get in, in order. Each look returns
@@ -204,6 +209,13 @@ func (e examination) bounce() Step {
 		return Step{}
 	}
 	step := Step{Evidence: map[string]string{"delivery": string(d.State)}}
+	if e.suppressed.Key != "" {
+		step.Evidence = e.suppressed.evidence()
+		step.Evidence["delivery"] = string(d.State)
+	}
+	if d.State == mail.Bounced {
+		step.Evidence["code"], step.Evidence["text"], step.Evidence["at"] = d.Last.Enhanced, d.Last.Text, stamp(d.Last.At)
+	}
 	if !e.blocked.IsZero() {
 		step.Evidence["blocked"] = stamp(e.blocked)
 	}

@@ -3,6 +3,8 @@ package invite_test
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"invited/mail"
@@ -111,4 +113,49 @@ func (p *pen) Code(_ context.Context, d invite.CodeData) (mail.Message, error) {
 	return mail.Message{
 		MessageID: fmt.Sprintf("code.%s@contoso.example", d.ID), From: "invites@contoso.example", To: d.Invitation.Email, Raw: []byte(d.Code),
 	}, p.fail
+}
+
+// applyReturns applies what a change does to the suppression list and to mail
+// that came back.
+func (m *memory) applyReturns(c invite.Change) {
+	if m.suppressions == nil {
+		m.suppressions = map[string]invite.Suppression{}
+	}
+	for _, s := range c.Suppress {
+		m.suppressions[s.Key] = s
+	}
+	for _, key := range c.Lift {
+		delete(m.suppressions, key)
+	}
+	for _, r := range c.Returned {
+		for i, d := range m.deliveries {
+			if d.ID == r.Delivery {
+				d.State, d.Last, d.Attempts = r.State, r.Attempt, d.Attempts+1
+				d.Last.Number = d.Attempts
+				m.deliveries[i] = d
+			}
+		}
+	}
+}
+
+func (m *memory) Suppression(_ context.Context, _ directory.TenantID, key string) (invite.Suppression, error) {
+	unlock, err := m.read("Suppression")
+	defer unlock()
+	s, ok := m.suppressions[key]
+	if err == nil && !ok {
+		err = directory.ErrNotFound
+	}
+	return s, err
+}
+
+func (m *memory) ListSuppressions(_ context.Context, _ directory.TenantID, now time.Time, after string, limit int) ([]invite.Suppression, error) {
+	unlock, err := m.read("ListSuppressions")
+	defer unlock()
+	var out []invite.Suppression
+	for _, key := range slices.Sorted(maps.Keys(m.suppressions)) {
+		if s := m.suppressions[key]; key > after && s.Active(now) && len(out) < limit {
+			out = append(out, s)
+		}
+	}
+	return out, err
 }

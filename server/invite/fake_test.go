@@ -20,26 +20,27 @@ import (
 // change is applied whole or not at all, versions are compared, addresses and
 // UPNs are unique among users who are not deleted.
 type memory struct {
-	mu          sync.Mutex
-	tenant      directory.Tenant
-	policy      directory.Policy
-	users       map[directory.UserID]directory.User
-	invitations map[invite.ID]invite.Invitation
-	groups      []directory.Group
-	apps        []directory.App
-	members     map[directory.Membership]bool
-	roles       map[directory.RoleAssignment]bool
-	appsOf      map[directory.UserID][]directory.AppID
-	homes       map[string]directory.HomeTenant
-	accounts    map[string]bool
-	letters     []invite.Letter
-	deliveries  []invite.Delivery
-	attempts    map[string][]mail.Attempt
-	events      []audit.Event
-	views       map[invite.ID]invite.Views
-	blocks      map[string]time.Time
-	passcodes   map[string]*memoryCode
-	throttles   map[string][]time.Time
+	suppressions map[string]invite.Suppression
+	mu           sync.Mutex
+	tenant       directory.Tenant
+	policy       directory.Policy
+	users        map[directory.UserID]directory.User
+	invitations  map[invite.ID]invite.Invitation
+	groups       []directory.Group
+	apps         []directory.App
+	members      map[directory.Membership]bool
+	roles        map[directory.RoleAssignment]bool
+	appsOf       map[directory.UserID][]directory.AppID
+	homes        map[string]directory.HomeTenant
+	accounts     map[string]bool
+	letters      []invite.Letter
+	deliveries   []invite.Delivery
+	attempts     map[string][]mail.Attempt
+	events       []audit.Event
+	views        map[invite.ID]invite.Views
+	blocks       map[string]time.Time
+	passcodes    map[string]*memoryCode
+	throttles    map[string][]time.Time
 
 	reads   int                                // calls of any method
 	applies int                                // successful calls of ApplyInvitation
@@ -358,6 +359,7 @@ func (m *memory) ApplyInvitation(_ context.Context, c invite.Change) error {
 		m.deliveries = append(m.deliveries, d)
 	}
 	m.applyRedemption(c)
+	m.applyReturns(c)
 	m.events = append(m.events, c.Audit...)
 	return nil
 }

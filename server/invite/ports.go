@@ -41,7 +41,8 @@ type LetterData struct {
 	Guest      directory.User
 	Invitation Invitation
 	RedeemURL  string
-	Send       int // number of this mail of the invitation, from 1
+	Send       int    // number of this mail of the invitation, from 1
+	Mail       string // id it gets in the queue, see [BounceID]
 	Now        time.Time
 }
 

@@ -209,40 +209,70 @@ type posting struct {
 }
 
 // write adds the next letter of the invitation to the change, and the copy for
-// whoever is to be informed. If the guest has blocked invitations, only the
-// record of a letter is added, and the audit event that says so.
+// whoever is to be informed. If the guest has blocked invitations, or the
+// address is suppressed, only the record of a letter is added, and the audit
+// event that says so.
 func (s *Service) write(ctx context.Context, op string, p posting) error {
-	since, err := s.blockedSince(ctx, p.inv.Tenant, p.inv.Email)
+	held, err := s.heldBack(ctx, op, p)
 	if err != nil {
-		return storeProblem(op, err)
+		return err
 	}
 	p.inv.Sends++
-	data := LetterData{Tenant: p.scene.tenant, Guest: p.guest, Invitation: *p.inv, RedeemURL: p.redeemURL, Send: p.inv.Sends, Now: p.scene.now}
+	data := LetterData{Tenant: p.scene.tenant, Guest: p.guest, Invitation: *p.inv, RedeemURL: p.redeemURL, Send: p.inv.Sends, Mail: s.newID(), Now: p.scene.now}
 	add := func(k LetterKind, m mail.Message) {
 		p.change.Mail = append(p.change.Mail, Letter{
-			ID: s.newID(), Invitation: p.inv.ID, User: p.guest.ID, Inviter: p.sender, Kind: k,
-			Message: m, LimitKey: m.To.LimitKey(), Queued: p.scene.now, Suppressed: !since.IsZero(),
+			ID: data.Mail, Invitation: p.inv.ID, User: p.guest.ID, Inviter: p.sender, Kind: k,
+			Message: m, LimitKey: m.To.LimitKey(), Queued: p.scene.now, Suppressed: held != nil,
 		})
 	}
 	m, err := s.letters.Invitation(ctx, data)
 	if err != nil {
 		return letterProblem(op, err)
 	}
-	if !since.IsZero() {
+	if held != nil {
 		m.Raw = nil
 		add(LetterInvitation, m)
-		p.change.Audit = append(p.change.Audit, p.audit.event(audit.EmailNotSent, p.guest, *p.inv, map[string]string{"blocked": stamp(since)}))
+		p.change.Audit = append(p.change.Audit, *held)
 		return nil
 	}
 	p.inv.Sent = p.scene.now
 	add(LetterInvitation, m)
+	data.Mail = s.newID()
 	switch m, wanted, err := s.letters.Copy(ctx, data); {
 	case err != nil:
 		return letterProblem(op, err)
 	case wanted && s.mode.reaches(m.To):
-		add(LetterCopy, m)
+		entry, err := s.suppression(ctx, p.inv.Tenant, m.To, p.scene.now)
+		if err != nil {
+			return storeProblem(op, err)
+		}
+		if entry.Key == "" {
+			add(LetterCopy, m)
+		}
 	}
 	return nil
+}
+
+// heldBack returns the audit event that says why the guest is not mailed; nil
+// if nothing speaks against it.
+func (s *Service) heldBack(ctx context.Context, op string, p posting) (*audit.Event, error) {
+	since, err := s.blockedSince(ctx, p.inv.Tenant, p.inv.Email)
+	if err != nil {
+		return nil, storeProblem(op, err)
+	}
+	if !since.IsZero() {
+		e := p.audit.event(audit.EmailNotSent, p.guest, *p.inv, map[string]string{"blocked": stamp(since)})
+		return &e, nil
+	}
+	entry, err := s.suppression(ctx, p.inv.Tenant, p.inv.Email, p.scene.now)
+	if err != nil {
+		return nil, storeProblem(op, err)
+	}
+	if entry.Key == "" {
+		return nil, nil
+	}
+	e := p.audit.event(audit.EmailSuppressed, p.guest, *p.inv, entry.evidence())
+	return &e, nil
 }
 
 // letterProblem passes on what the caller can mend; the rest is our fault.

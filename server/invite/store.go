@@ -22,6 +22,10 @@ type Change struct {
 	Blocks   []Block   // there already: nothing changes
 	Unblock  []string  // keys of blocks to drop; not there: no error
 	Passcode *Passcode // takes the place of the one its session asked for before
+
+	Returned []Returned
+	Suppress []Suppression // one that is there ends and begins anew, unless it has no end
+	Lift     []string      // keys of suppressions to drop; not there: no error
 }
 
 // LetterKind says what a mail of an invitation is.
@@ -122,6 +126,7 @@ type CountQuery struct {
 // the page before, empty for the first; pages hold at most limit rows.
 type Store interface {
 	MailStore
+	SuppressionStore
 
 	Tenant(ctx context.Context, id directory.TenantID) (directory.Tenant, error)
 	Policy(ctx context.Context, id directory.TenantID) (directory.Policy, error)

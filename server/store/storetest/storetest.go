@@ -35,7 +35,7 @@ var Start = time.Date(2026, 11, 20, 9, 30, 0, 0, time.UTC)
 
 // Run runs the suite. Each test gets a store of its own, which is closed after.
 func Run(t *testing.T, e Engine) {
-	for _, group := range [][]test{directoryTests, listTests, invitationTests, limitTests, outboxTests, isolationTests, redemptionTests} {
+	for _, group := range [][]test{directoryTests, listTests, invitationTests, limitTests, outboxTests, isolationTests, redemptionTests, bounceTests} {
 		for _, tt := range group {
 			t.Run(tt.name, func(t *testing.T) {
 				s := e.Open(t)

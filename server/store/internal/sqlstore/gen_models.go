@@ -177,6 +177,19 @@ type Policy struct {
 	CodeLifetimeUs   int64
 }
 
+type Suppression struct {
+	Tenant        string
+	AddressKey    string
+	AddressLocal  string
+	AddressDomain string
+	Cause         string
+	Detail        string
+	DeliveryID    string
+	AddedBy       string
+	CreatedAt     int64
+	ExpiresAt     int64
+}
+
 type Tenant struct {
 	ID             string
 	DisplayName    string

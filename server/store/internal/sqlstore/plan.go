@@ -68,6 +68,9 @@ func PlanInvitation(c invite.Change) *Plan {
 	each(p, c.Mail, func(l invite.Letter) step { return queue(c.Tenant, l) })
 	each(p, c.Blocks, func(b invite.Block) step { return addBlock(c.Tenant, b) })
 	each(p, c.Unblock, func(key string) step { return dropBlock(c.Tenant, key) })
+	each(p, c.Returned, func(m invite.Returned) step { return returned(c.Tenant, m) })
+	each(p, c.Suppress, func(s invite.Suppression) step { return suppress(c.Tenant, s) })
+	each(p, c.Lift, func(key string) step { return lift(c.Tenant, key) })
 	if c.Passcode != nil {
 		p.add(putPasscode(c.Tenant, *c.Passcode))
 	}
