@@ -31,8 +31,6 @@ type Options struct {
 	Hosts      []string                        // names besides loopback that reach this listener
 	WriteError web.ErrorWriter                 // words refusals of the middleware and unknown routes; required
 	Ready      func(ctx context.Context) error // serves /livez and /readyz; nil: a face serves them itself
-	Requests   *metrics.Requests               // measures what is answered; nil: nobody does
-	Name       string                          // of the listener in metrics
 }
 
 // Handler returns the handler of one listener with the given faces.
@@ -52,11 +50,7 @@ func Handler(o Options, surfaces ...Surface) (http.Handler, error) {
 	}
 	h := protect(metrics.Route(mux))
 	h = web.AllowHosts(o.Log, o.WriteError, o.Hosts...)(h)
-	h = web.RequestIDs(o.NewID)(h)
-	if o.Requests != nil {
-		h = o.Requests.Around(o.Name, h)
-	}
-	return h, nil
+	return web.RequestIDs(o.NewID)(h), nil
 }
 
 // readyz serves GET /readyz: 200 if everything that is needed answers.

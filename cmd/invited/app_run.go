@@ -17,6 +17,9 @@ func (a *app) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	a.stopWork = cancel
 	a.startSink(ctx)
+	if a.admin != nil {
+		a.runHTTP("admin", a.admin, a.adminListener)
+	}
 	if a.cfg.sinkOnly {
 		return
 	}
@@ -79,7 +82,11 @@ func (a *app) stop() error {
 	if a.worker != nil {
 		<-a.worker.Done()
 	}
-	errs = append(errs, a.stopSink(ctx), a.group.Wait())
+	errs = append(errs, a.stopSink(ctx))
+	if a.admin != nil {
+		errs = append(errs, a.admin.Close())
+	}
+	errs = append(errs, a.group.Wait())
 	a.release()
 	return errors.Join(errs...)
 }
@@ -117,7 +124,7 @@ func (a *app) release() {
 			a.log.Error("closing the sink failed", slog.Any("err", err))
 		}
 	}
-	for _, l := range []net.Listener{a.webListener, a.tlsListener, a.smtpListener, a.sinkListener, a.imapListener, a.pop3Listener, a.smtpsListener, a.lmtpListener} {
+	for _, l := range []net.Listener{a.webListener, a.tlsListener, a.smtpListener, a.sinkListener, a.imapListener, a.pop3Listener, a.smtpsListener, a.lmtpListener, a.adminListener} {
 		if l != nil {
 			_ = l.Close()
 		}
@@ -142,6 +149,9 @@ func (a *app) announce(w io.Writer) {
 		if l.Listener != nil {
 			fmt.Fprintf(w, "  %-15s %s\n", l.name, l.Addr())
 		}
+	}
+	if a.adminListener != nil {
+		fmt.Fprintf(w, "  metrics, state  %s/debug/\n", a.adminURL())
 	}
 	if a.cfg.Ephemeral {
 		fmt.Fprintln(w, "  data            kept nowhere: everything is gone at the end")

@@ -29,6 +29,7 @@ type localCredential struct {
 	Sink      string `json:"sink"`
 	SinkLogin bool   `json:"sinkLogin,omitempty"` // the sink wants a login: Token is the password of "invited"
 	SMTP      string `json:"smtp"`
+	Admin     string `json:"admin,omitempty"` // metrics and state, if there is such a listener
 	Tenant    string `json:"tenant"`
 	Token     string `json:"token"`
 }

@@ -15,14 +15,14 @@ import (
 )
 
 // openStore opens the database that --database names. Errors never tell its
-// password.
-func (c config) openStore(ctx context.Context, log *slog.Logger, now func() time.Time) (store.Store, error) {
+// password. committed is told of each commit, where one goroutine makes them.
+func (c config) openStore(ctx context.Context, log *slog.Logger, now func() time.Time, committed func(int, time.Duration)) (store.Store, error) {
 	path, isFile := strings.CutPrefix(c.Database, "sqlite:")
 	switch {
 	case c.Database == "":
-		return openSQLite(filepath.Join(c.Data, "invited.db"), log, now)
+		return openSQLite(sqlite.Options{Path: filepath.Join(c.Data, "invited.db"), Log: log, Now: now, Committed: committed})
 	case isFile && path != "":
-		return openSQLite(path, log, now)
+		return openSQLite(sqlite.Options{Path: path, Log: log, Now: now, Committed: committed})
 	case strings.HasPrefix(c.Database, "postgres:"), strings.HasPrefix(c.Database, "postgresql:"):
 		s, err := postgres.Open(ctx, postgres.Options{URL: c.Database, Log: log, Now: now, MaxConns: c.DBConns})
 		if err != nil {
@@ -37,8 +37,8 @@ func (c config) openStore(ctx context.Context, log *slog.Logger, now func() time
 	return nil, &exitError{exitUsage, fmt.Sprintf("--database %q must be sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME", shown)}
 }
 
-func openSQLite(path string, log *slog.Logger, now func() time.Time) (store.Store, error) {
-	s, err := sqlite.Open(sqlite.Options{Path: path, Log: log, Now: now})
+func openSQLite(o sqlite.Options) (store.Store, error) {
+	s, err := sqlite.Open(o)
 	if err != nil {
 		return nil, err
 	}

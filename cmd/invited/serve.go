@@ -20,6 +20,7 @@ type sinkConfig struct {
 	SinkHTTP   string        `env:"INVITED_SINK_HTTP,MP_UI_BIND_ADDR" default:"127.0.0.1:8025" placeholder:"ADDR" help:"The sink's web pages and REST interface."`
 	IMAP       string        `name:"imap" env:"INVITED_IMAP" default:"127.0.0.1:1143" placeholder:"ADDR" help:"The sink's IMAP listener: user is an address, any password; empty: none."`
 	POP3       string        `name:"pop3" env:"INVITED_POP3" default:"127.0.0.1:1110" placeholder:"ADDR" help:"The sink's POP3 listener; empty: none."`
+	Admin      string        `name:"admin" env:"INVITED_ADMIN" placeholder:"ADDR" help:"Metrics, state and profiles, for this machine only, such as 127.0.0.1:9090 (default: none)."`
 	Data       string        `default:"${dataDir}" placeholder:"DIR" help:"Where everything is kept; made with mode 0700."`
 	Ephemeral  bool          `help:"Keep nothing: use a temporary directory and remove it at the end."`
 	MaxMessage int           `name:"max-messages" env:"INVITED_MAX_MESSAGES,MP_MAX_MESSAGES" default:"5000" help:"Messages the sink keeps; the oldest go first."`

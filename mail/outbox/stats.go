@@ -58,7 +58,7 @@ func (w *Worker) tell(v verdict) {
 	switch {
 	case v.State == mail.Delivered:
 		w.count.delivered.Add(1)
-		w.opts.Log.Debug("mail delivered", id, number)
+		w.opts.Log.Info("mail delivered", id, number)
 	case v.State == mail.Deferred:
 		w.count.deferred.Add(1)
 		w.opts.Log.Info("mail deferred", id, number, why)
