@@ -24,7 +24,7 @@ func (w *Writer) Code(_ context.Context, d invite.CodeData) (mail.Message, error
 	}
 	inv := d.Invitation
 	inv.InviterMail, inv.CC = "", nil
-	draft := w.draft(invite.LetterData{Tenant: d.Tenant, Guest: d.Guest, Invitation: inv, Now: d.Now}, mail.Address{})
+	draft := w.draft(invite.LetterData{Tenant: d.Tenant, Guest: d.Guest, Invitation: inv, Mail: d.ID, Now: d.Now}, mail.Address{})
 	domain := w.opts.MessageIDDomain
 	if domain == "" {
 		domain = draft.From.Address.Domain

@@ -41,8 +41,9 @@ type Options struct {
 	// SenderAddress is the address of From. Required unless Emulator is
 	// set; then empty means that of the generation.
 	SenderAddress string
-	// EnvelopeFrom is the reverse-path; {id} stands for the letter, so that
-	// a bounce can be told from others. Empty: the address of From.
+	// EnvelopeFrom is the reverse-path; {id} stands for the mail, so that a
+	// bounce can be told from others (see invite.BounceID), {domain} for the
+	// domain of From. Empty: the address of From.
 	EnvelopeFrom string
 
 	Brand           string // who delivers the mail, in its footer; empty: "Invited", or the sender's domain
@@ -105,7 +106,7 @@ func New(o Options) (*Writer, error) {
 			return nil, errors.New("letters: Options.MessageIDDomain is not a lower-case domain name with a dot")
 		}
 	}
-	if _, err := mail.ParsePath(strings.ReplaceAll(o.EnvelopeFrom, "{id}", "id")); err != nil {
+	if _, err := mail.ParsePath(strings.NewReplacer("{id}", "id", "{domain}", "mail.example").Replace(o.EnvelopeFrom)); err != nil {
 		return nil, fmt.Errorf("letters: Options.EnvelopeFrom: %w", err)
 	}
 	return w, nil
@@ -199,7 +200,11 @@ func (w *Writer) draft(l invite.LetterData, recipient mail.Address) compose.Draf
 	if domain == "" {
 		domain = from.Address.Domain
 	}
-	envelope := strings.ReplaceAll(w.opts.EnvelopeFrom, "{id}", id)
+	bounce := id
+	if matched := invite.BounceID(l.Tenant.ID, l.Mail); matched != "" {
+		bounce = matched
+	}
+	envelope := strings.NewReplacer("{id}", bounce, "{domain}", from.Address.Domain).Replace(w.opts.EnvelopeFrom)
 	if envelope == "" {
 		envelope = from.Address.String()
 	}
