@@ -60,15 +60,19 @@ func TestBrowserListsMail(t *testing.T) {
 	p.open(s.SinkURL())
 	require.EqualValues(t, 50, eval[int64](p, `document.querySelectorAll("a.mail").length`))
 	p.inspect("inbox-many")
-	p.click(".pager a")
+	p.click(".pager .older")
 	require.EqualValues(t, 5, eval[int64](p, `document.querySelectorAll("a.mail").length`))
-	require.False(t, eval[bool](p, `!!document.querySelector("[data-newest]")`), "an older page does not wait for newer mail")
+	require.False(t, eval[bool](p, `!!document.querySelector("[data-live]")`), "an older page does not wait for newer mail")
+	p.click("a[rel=prev]")
+	require.EqualValues(t, 50, eval[int64](p, `document.querySelectorAll("a.mail").length`))
 
 	p.open(s.SinkURL() + "/?folder=Junk")
 	require.EqualValues(t, 1, eval[int64](p, `document.querySelectorAll("a.mail").length`))
 	require.NotEmpty(t, p.text(".why"))
 	p.inspect("inbox-junk")
 	p.click("a.mail")
+	p.inspect("mail-brief")
+	p.click(".brief-more a")
 	require.Contains(t, p.text(".hits"), "PHONE_AND_MONEY_IN_MESSAGE")
 	p.inspect("mail-junk")
 	p.look(desktop, "forced")
@@ -102,7 +106,7 @@ func TestBrowserOpensLinksOfTheMail(t *testing.T) {
 	mail := s.await(t, "ana@fabrikam.example", "")
 	p := b.tab("en")
 	p.open(s.SinkURL() + "/mail/" + mail.ID)
-	for range 20 {
+	for range 60 {
 		p.press(kb.Tab)
 		if eval[string](p, `document.activeElement.tagName`) == "IFRAME" {
 			break
@@ -185,16 +189,24 @@ func TestBrowserHostileMail(t *testing.T) {
 			require.NoError(t, err)
 			mail := s.deliver(t, fmt.Sprintf("victim%d@fabrikam.example", i), string(raw))
 			p.t = t
-			for _, path := range []string{"/mail/" + mail.ID, "/view/" + mail.ID + ".html"} {
+			paths := []string{"/mail/" + mail.ID, "/view/" + mail.ID + ".html"}
+			for _, view := range views {
+				paths = append(paths, "/mail/"+mail.ID+"?view="+view)
+			}
+			for _, path := range paths {
 				if strings.HasSuffix(path, ".html") && !bytes.Contains(raw, []byte("Content-Type: text/html; charset")) {
 					continue
 				}
 				require.Equal(t, http.StatusOK, p.open(s.SinkURL()+path))
-				linger(150 * time.Millisecond)
+				if !strings.Contains(path, "?") {
+					linger(150 * time.Millisecond)
+				}
 				require.Equal(t, path, p.path(), "the page stays")
 				if strings.HasPrefix(path, "/mail/") {
 					require.Equal(t, mail.Subject+" · Mail sink", eval[string](p, `document.title`))
-					p.shoot("hostile-"+filepath.Base(file), desktop, "light")
+					if !strings.Contains(path, "?") {
+						p.shoot("hostile-"+filepath.Base(file), desktop, "light")
+					}
 				}
 			}
 			mu.Lock()

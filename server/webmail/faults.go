@@ -32,12 +32,18 @@ func (h *Handler) renderFaults(w http.ResponseWriter, r *http.Request, status in
 	return h.render(w, r, status, page)
 }
 
-// duration is empty for zero.
+// duration prints 1m for a minute, and nothing for zero.
 func duration(d time.Duration) string {
 	if d == 0 {
 		return ""
 	}
-	return d.String()
+	text := d.String()
+	for _, zero := range []string{"0s", "0m"} {
+		if rest, ok := strings.CutSuffix(text, zero); ok && strings.HasSuffix(rest, map[string]string{"0s": "m", "0m": "h"}[zero]) {
+			text = rest
+		}
+	}
+	return text
 }
 
 // presets are the faults that one click adds.

@@ -123,9 +123,10 @@ func support(s *Support) *templates.MailSupport {
 	const units = lineEnd / 100
 	out := &templates.MailSupport{
 		Supported: fmt.Sprintf("%.0f", s.Supported), Partial: fmt.Sprintf("%.0f", s.Partial), Unsupported: fmt.Sprintf("%.0f", s.Unsupported),
-		SupportedWidth: int(s.Supported * units), PartialWidth: int((s.Supported + s.Partial) * units),
+		SupportedWidth: int(s.Supported * units), PartialWidth: int(s.Partial * units),
 	}
-	out.UnsupportedX, out.UnsupportedWidth = out.PartialWidth, lineEnd-out.PartialWidth
+	out.UnsupportedX = out.SupportedWidth + out.PartialWidth
+	out.UnsupportedWidth = lineEnd - out.UnsupportedX
 	at := map[string]int{}
 	for i, name := range s.Clients {
 		at[name] = i

@@ -1,7 +1,7 @@
 // Single keys, as the help lists them. They can be switched off, since those
 // who speak to their computer press keys by accident (WCAG 2.1.4).
 const stored = "invited.keys";
-let leader = 0; // when g was pressed
+let leader = -Infinity; // when g was pressed
 
 const on = () => localStorage.getItem(stored) !== "off";
 const rows = () => [...document.querySelectorAll(".row")];
@@ -56,13 +56,13 @@ function press(event) {
   }
   if (document.querySelector(":popover-open") && event.key !== "?") return;
   if (event.timeStamp - leader < 1500 && places[event.key]) {
-    leader = 0;
+    leader = -Infinity;
     const tab = document.querySelector(`[data-go="${{ i: "inbox", j: "junk", a: "all" }[event.key]}"]`);
     location.href = tab ? tab.href : places[event.key];
     event.preventDefault();
     return;
   }
-  leader = event.key === "g" ? event.timeStamp : 0;
+  leader = event.key === "g" ? event.timeStamp : -Infinity;
   const command = commands[event.key];
   if (!command) return;
   event.preventDefault();
