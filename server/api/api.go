@@ -53,6 +53,7 @@ type Handler struct {
 // Invitations is what this face asks of package invite.
 type Invitations interface {
 	Mails
+	Returns
 
 	Create(ctx context.Context, actor directory.Actor, r invite.Request) (invite.Created, error)
 	Resend(ctx context.Context, actor directory.Actor, ref string, edit invite.Edit) (invite.Created, error)
@@ -123,6 +124,10 @@ func (h *Handler) routes() []route {
 		{"GET", "/outbox", h.listOutbox},
 		{"GET", "/outbox/{id}", h.getMail},
 		{"POST", "/outbox/{id}/redrive", h.redriveMail},
+		{"POST", "/bounces", h.receiveBounce},
+		{"GET", "/suppressions", h.listSuppressions},
+		{"POST", "/suppressions", h.addSuppression},
+		{"DELETE", "/suppressions/{address}", h.liftSuppression},
 		{"GET", "/guests/{ref}/diagnosis", h.getDiagnosis},
 		{"POST", "/guests/{ref}/resend", h.resendInvitation},
 		{"POST", "/guests/{ref}/revoke", h.revokeInvitation},

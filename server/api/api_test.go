@@ -314,6 +314,6 @@ func FuzzBodies(f *testing.F) {
 		r := routes[int(n)%len(routes)]
 		w := newFake().call(r.method, r.path, body, "Authorization", "Bearer local", "Content-Type", "application/json")
 		require.Less(t, w.Code, 500, "%s %s: %s", r.method, r.path, w.Body)
-		require.True(t, json.Valid(w.Body.Bytes()))
+		require.True(t, w.Code == http.StatusNoContent || json.Valid(w.Body.Bytes()))
 	})
 }

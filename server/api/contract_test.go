@@ -154,6 +154,9 @@ func TestContractHasTheMembersOfTheCode(t *testing.T) {
 		{"CreateToken", tokenRequest{}, true},
 		{"Token", tokenJSON{}, false},
 		{"Key", keyJSON{}, false},
+		{"Bounce", bounceJSON{}, false},
+		{"Suppression", suppressionJSON{}, false},
+		{"AddSuppression", suppressionRequest{}, true},
 		{"AdvanceClock", clockRequest{}, true},
 		{"Clock", clockJSON{}, false},
 	}
