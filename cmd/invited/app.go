@@ -372,8 +372,14 @@ func (a *app) seed(ctx context.Context) error {
 	if a.mailPlan.people {
 		o.Limits = &directory.DefaultLimits
 	}
-	a.seeded, err = a.tenants.Seed(ctx, o)
-	return err
+	if a.seeded, err = a.tenants.Seed(ctx, o); err != nil {
+		return err
+	}
+	home, err := a.store.Tenant(ctx, a.seeded.Tenant)
+	if err != nil {
+		return err
+	}
+	return a.mailPlan.checkTenant(home.DisplayName)
 }
 
 // writeLocalCredential writes DIR/cli.json, for client verbs.

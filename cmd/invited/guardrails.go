@@ -19,7 +19,7 @@ type relayFlags struct {
 	OwnDomain       bool     `name:"i-own-this-domain" help:"Say that the domain of --sender is yours. Required to mail people."`
 	AbuseContact    string   `name:"abuse-contact" placeholder:"ADDRESS" help:"Where recipients complain, in the footer (default: abuse@ the domain of --sender)."`
 	RelayRecipients []string `name:"relay-recipients" default:"${reservedDomains}" placeholder:"PATTERN" help:"Domains that --relay is given mail for, such as fabrikam.com or *.fabrikam.com, or any (default: ${reservedDomains}, which nobody has)."`
-	RelayDaily      int      `name:"relay-daily" default:"100" placeholder:"N" help:"Mails to people in 24 hours at most."`
+	RelayDaily      int      `name:"relay-daily" default:"100" placeholder:"N" help:"Mails to people in 24 hours at most; 0: as many as the policy allows."`
 	RelayRate       float64  `name:"relay-rate" placeholder:"N" help:"Mails a second to each relay at most (default: no limit)."`
 	RelayTLS        string   `name:"relay-tls" enum:"auto,required,never" default:"auto" help:"STARTTLS with smtp:// relays: auto (required unless the relay is on this machine), required or never."`
 	RelayCA         string   `name:"relay-ca" placeholder:"FILE" help:"Trust the certificate authorities of this PEM file instead of the system's."`
@@ -52,6 +52,9 @@ type mailPlan struct {
 // Each refusal names one thing to change.
 func (c config) plan() (mailPlan, error) {
 	p := mailPlan{toSink: c.Relay == ""}
+	if c.RelayDaily < 0 || c.DomainConns < 0 || c.RelayRate < 0 || c.DomainRate < 0 {
+		return p, &exitError{exitUsage, "--relay-daily, --relay-rate, --domain-connections and --domain-rate must not be negative; 0 is no limit of their own"}
+	}
 	if err := p.readRelays(c); err != nil {
 		return p, err
 	}
@@ -207,6 +210,15 @@ func requirePublicURL(c config, p mailPlan) error {
 	}
 	if brand := protectedName(u.Hostname()); brand != "" {
 		return &exitError{exitConfig, fmt.Sprintf("--public-url %s uses the name %q, which is not yours to send links under; use your own", c.PublicURL, brand)}
+	}
+	return nil
+}
+
+// checkTenant refuses an organisation that would be named in mail to people and
+// reads like somebody else.
+func (p mailPlan) checkTenant(name string) error {
+	if brand := protectedName(name); p.people && brand != "" {
+		return &exitError{exitConfig, fmt.Sprintf("the organisation %q uses the name %q, which is not yours to invite people in; rename it, or leave --relay out", name, brand)}
 	}
 	return nil
 }

@@ -85,6 +85,7 @@ func TestStartUp(t *testing.T) {
 		{name: "a second relay that is no URL", args: []string{near + ",jane:hunter2@mail.woodgrove.com"}, code: exitUsage, says: "number 2 is none"},
 		{name: "a sender that is no mailbox", args: []string{near, "--sender=Contoso"}, code: exitUsage, says: "is not a mailbox"},
 		{name: "recipients that are no domain", args: []string{near, "--relay-recipients=jane@fabrikam.com"}, code: exitUsage, says: "--relay-recipients"},
+		{name: "less than nothing a day", args: []string{near, "--relay-daily=-1"}, code: exitUsage, says: "--relay-daily"},
 		{name: "a complaint to nobody", args: []string{far, from, brand, own, url, "--abuse-contact=us"}, code: exitUsage, says: "--abuse-contact"},
 	}
 	for _, tt := range tests {
@@ -202,4 +203,7 @@ func TestMailingPeopleStartsCarefully(t *testing.T) {
 	o := letterOptions(c, a.mailPlan, time.Now)
 	require.False(t, o.Emulator)
 	require.Equal(t, "Woodgrove, abuse@woodgrove.com", o.Brand)
+	require.NoError(t, a.mailPlan.checkTenant("Contoso"))
+	require.ErrorContains(t, a.mailPlan.checkTenant("Micros0ft"), "microsoft")
+	require.NoError(t, mailPlan{toSink: true}.checkTenant("Microsoft"), "nobody is mailed")
 }
