@@ -65,6 +65,8 @@ type cli struct {
 	Token     tokenCmd     `cmd:"" help:"Print a bearer token for curl and scripts."`
 	Keys      keysCmd      `cmd:"" help:"List or rotate the keys that sign links."`
 	Doctor    doctorCmd    `cmd:"" help:"Check this machine, the data directory and a running server."`
+	Backup    backupCmd    `cmd:"" help:"Write database and keys to one file, while the server runs."`
+	Restore   restoreCmd   `cmd:"" help:"Get a data directory back from a backup."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
