@@ -28,13 +28,15 @@ type Judge struct {
 // Rules is an Options.Judge.
 func (j Judge) Rules(e Envelope, recipient string, raw []byte) rules.Verdict {
 	e.To = []string{recipient}
-	return j.All(e, raw)[0]
+	return j.All(e, raw, nil)[0]
 }
 
 // All is an Options.JudgeAll: the message is read, and its signatures are
-// verified, once for all recipients.
-func (j Judge) All(e Envelope, raw []byte) []rules.Verdict {
-	m, _ := mime.Parse(raw, mime.Limits{}) // what was understood is judged
+// verified, once for all recipients. A nil m is read here.
+func (j Judge) All(e Envelope, raw []byte, m *mime.Message) []rules.Verdict {
+	if m == nil {
+		m, _ = mime.Parse(raw, mime.Limits{}) // what was understood is judged
+	}
 	s := j.session(e, m)
 	scene := rules.Scenario{Helo: s.Helo, MailFrom: e.From, SMTPUTF8: e.SMTPUTF8, Received: e.Received, Forced: j.forced()}
 	if s.ClientIP.IsValid() {

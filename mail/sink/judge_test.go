@@ -213,7 +213,7 @@ func TestScenarioListsAndForces(t *testing.T) {
 func TestAllIsOneVerdictEach(t *testing.T) {
 	j := sink.Judge{Scenario: contoso(t)}
 	e := sink.Envelope{From: "bounce@contoso.example", Helo: "mail.contoso.example", Remote: "192.0.2.10:5", To: []string{"jane@fabrikam.example", "jane+junk@fabrikam.example"}}
-	all := j.All(e, []byte(goodMail))
+	all := j.All(e, []byte(goodMail), nil)
 	require.Len(t, all, 2)
 	for i, to := range e.To {
 		require.Equal(t, j.Rules(e, to, []byte(goodMail)), all[i])

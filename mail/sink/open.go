@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"invited/mail/sink/index"
+	"invited/mail/sink/mime"
 	"invited/mail/sink/rules"
 	"invited/mail/sink/spool"
 )
@@ -41,8 +42,9 @@ type Options struct {
 	// in Inbox without a verdict. It runs within the parse budget.
 	Judge func(e Envelope, recipient string, raw []byte) rules.Verdict
 	// JudgeAll takes the place of Judge if it is set: it returns a verdict for
-	// each of e.To, and so need read the message only once.
-	JudgeAll func(e Envelope, raw []byte) []rules.Verdict
+	// each of e.To. It is handed Parsed.Message, which it must not change, so
+	// that the message is read only once; nil if Parse gave none.
+	JudgeAll func(e Envelope, raw []byte, m *mime.Message) []rules.Verdict
 
 	Parse       func(raw []byte) (Parsed, error) // nil means ParseMIME
 	ParseBudget time.Duration                    // for parsing and judging one message; 0 means 2 s

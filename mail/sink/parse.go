@@ -3,6 +3,7 @@ package sink
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,22 +23,30 @@ type Parsed struct {
 	Text                 string // what the body can be found by
 	Attachments, Inline  int
 	AttachmentNames      []string
+	Message              *mime.Message // for Options.JudgeAll; may be nil
 }
+
+// maxFindable bounds Parsed.Text, in bytes; the index takes less.
+const maxFindable = 256 << 10
 
 // ParseMIME reads a message with [mime.Parse]. A result beside an error holds
 // what was understood.
 func ParseMIME(raw []byte) (Parsed, error) {
-	m, err := mime.Parse(raw, mime.Limits{Text: 256 << 10, Links: 1})
+	m, err := mime.Parse(raw, mime.Limits{})
 	if m == nil {
 		return Parsed{}, err
 	}
 	p := Parsed{
+		Message:   m,
 		MessageID: m.MessageID, To: persons(m.To), Cc: persons(m.Cc), Bcc: persons(m.Bcc), ReplyTo: persons(m.ReplyTo),
 		Subject: m.Subject, Date: m.Date, Snippet: m.Snippet,
 		Text: m.HTMLText, Attachments: len(m.Attachments), Inline: len(m.Inline),
 	}
 	if p.Text == "" {
 		p.Text = m.Text
+	}
+	if len(p.Text) > maxFindable {
+		p.Text = strings.ToValidUTF8(p.Text[:maxFindable], "")
 	}
 	if len(m.From) > 0 {
 		p.From = Person(m.From[0])
@@ -140,7 +149,7 @@ func (p *parser) examine(j job) (o opinion) {
 	}
 	if p.opts.JudgeAll != nil {
 		if err := guard(func() error {
-			o.verdicts = p.opts.JudgeAll(j.envelope, j.raw)
+			o.verdicts = p.opts.JudgeAll(j.envelope, j.raw, o.parsed.Message)
 			return nil
 		}); err != nil {
 			p.opts.Log.Error("message cannot be judged", "err", err)

@@ -102,7 +102,7 @@ func New(t testing.TB, options ...Option) *Server {
 		change(&o)
 	}
 	var err error
-	if s.Sink, err = sink.Open(sink.Options{Dir: t.TempDir(), Judge: sink.JudgeByRules, Now: o.smtp.Now, Log: o.smtp.Log}); err != nil {
+	if s.Sink, err = sink.Open(sink.Options{Dir: t.TempDir(), JudgeAll: sink.Judge{}.All, Now: o.smtp.Now, Log: o.smtp.Log}); err != nil {
 		t.Fatalf("sinktest: %v", err)
 	}
 	t.Cleanup(func() {
