@@ -61,6 +61,7 @@ func (a *app) wait(ctx context.Context) error {
 	case <-ctx.Done():
 	case failure = <-a.failed:
 	}
+	notify(a.log, notifyStopping)
 	return errors.Join(failure, a.stop())
 }
 

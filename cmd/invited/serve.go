@@ -103,5 +103,6 @@ func serve(e env, c config) error {
 		return errors.Join(err, a.stop())
 	}
 	a.announce(e.stdout)
+	notify(a.log, notifyReady)
 	return a.wait(e.ctx)
 }
