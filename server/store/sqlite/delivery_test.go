@@ -61,14 +61,22 @@ func impatient(stage mail.Stage) (t smtpout.Timeouts) {
 	return t
 }
 
-// deliver queues mails and starts to send them, trying again after 20 ms.
-func deliver(t *testing.T, relay smtpout.Options, mails ...invite.Change) *delivery {
+// newStore returns a store with one tenant that is closed with the test.
+func newStore(t *testing.T) *sqlite.Store {
 	t.Helper()
 	s, err := sqlite.Open(sqlite.Options{})
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	tenant, policy := storetest.NewTenant("Contoso")
 	require.NoError(t, s.CreateTenant(t.Context(), tenant, policy))
-	d := &delivery{t: t, store: s, tenant: tenant.ID, queued: mails}
+	return s
+}
+
+// deliver queues mails and starts to send them, trying again after 20 ms, until
+// the test ends.
+func deliver(t *testing.T, s *sqlite.Store, relay smtpout.Options, mails ...invite.Change) *delivery {
+	t.Helper()
+	d := &delivery{t: t, store: s, tenant: "Contoso", queued: mails}
 	for _, c := range mails {
 		require.NoError(t, s.ApplyInvitation(t.Context(), c))
 	}
@@ -85,7 +93,6 @@ func deliver(t *testing.T, relay smtpout.Options, mails ...invite.Change) *deliv
 		stop()
 		require.NoError(t, <-result)
 		require.NoError(t, pool.Close())
-		require.NoError(t, s.Close())
 	})
 	return d
 }
@@ -112,7 +119,7 @@ func (d *delivery) fate(i int) (invite.Delivery, []mail.Attempt) {
 // until waits until a mail is as a test wants it.
 func (d *delivery) until(i int, what string, ok func(invite.Delivery, []mail.Attempt) bool) (invite.Delivery, []mail.Attempt) {
 	d.t.Helper()
-	require.Eventually(d.t, func() bool { return ok(d.fate(i)) }, 10*time.Second, 5*time.Millisecond, what)
+	require.Eventually(d.t, func() bool { return ok(d.fate(i)) }, 10*time.Second, 10*time.Millisecond, what)
 	return d.fate(i)
 }
 
@@ -232,15 +239,22 @@ func TestFaultMatrix(t *testing.T) {
 	server, roots := certificate(t)
 	cells := matrix(server)
 	require.Greater(t, len(cells), 90)
+	stages := map[string][]cell{}
 	for _, c := range cells {
-		t.Run(c.name, func(t *testing.T) {
+		stages[c.verb] = append(stages[c.verb], c)
+	}
+	for verb, cells := range stages {
+		t.Run("at "+verb, func(t *testing.T) {
 			t.Parallel()
-			c.test(t, roots)
+			s := newStore(t)
+			for _, c := range cells {
+				t.Run(c.name, func(t *testing.T) { c.test(t, s, roots) })
+			}
 		})
 	}
 }
 
-func (c cell) test(t *testing.T, roots *x509.CertPool) {
+func (c cell) test(t *testing.T, s *sqlite.Store, roots *x509.CertPool) {
 	var once atomic.Bool
 	r := &relaytest.Relay{Caps: []string{"PIPELINING", "8BITMIME"}, TLS: c.tls, Answer: func(_ int, verb string) string {
 		if verb == "HELO" && c.verb == "EHLO" && c.code/100 == 5 {
@@ -266,10 +280,13 @@ func (c cell) test(t *testing.T, roots *x509.CertPool) {
 	if c.dial != nil {
 		o.Dial = c.spoil()
 	}
-	mailed := letter("guest@fabrikam.example", c.size)
-	d := deliver(t, o, mailed)
+	mailed := letter("guest."+storetest.ID()+"@fabrikam.example", c.size)
+	d := deliver(t, s, o, mailed)
 	if c.alarm {
 		c.testAlarm(t, d)
+		// The next cell is not to find this mail.
+		require.NoError(t, s.ApplyDirectory(t.Context(), directory.Change{Tenant: d.tenant, CancelMail: []directory.UserID{mailed.NewUsers[0].ID}}))
+		d.untilFinal(0)
 		return
 	}
 	got, attempts := d.untilFinal(0)
@@ -382,7 +399,7 @@ func TestBadTLS(t *testing.T) {
 			}
 			conf.MinVersion = tls.VersionTLS10
 			r := (&relaytest.Relay{Caps: []string{"STARTTLS"}, TLS: conf}).Start(t)
-			d := deliver(t, smtpout.Options{
+			d := deliver(t, newStore(t), smtpout.Options{
 				Relay: r.URL(), StartTLS: smtpout.StartTLSRequired, TLS: &tls.Config{RootCAs: roots},
 			}, letter("guest@fabrikam.example", 8))
 			got, attempts := d.untilFinal(0)
@@ -426,7 +443,7 @@ func TestGreylisting(t *testing.T) {
 		}
 		return ""
 	}}).Start(t)
-	d := deliver(t, smtpout.Options{Relay: r.URL(), Conns: 1}, letter("a@fabrikam.example", 8), letter("b@fabrikam.example", 8), letter("c@fabrikam.example", 8))
+	d := deliver(t, newStore(t), smtpout.Options{Relay: r.URL(), Conns: 1}, letter("a@fabrikam.example", 8), letter("b@fabrikam.example", 8), letter("c@fabrikam.example", 8))
 	for i := range 3 {
 		got, attempts := d.untilFinal(i)
 		require.Equal(t, mail.Delivered, got.State)
@@ -443,7 +460,7 @@ func TestPoison(t *testing.T) {
 	r := (&relaytest.Relay{Caps: []string{"PIPELINING"}}).Start(t)
 	poison := letter("b@fabrikam.example", 8)
 	poison.Mail[0].Message.Raw = nil
-	d := deliver(t, smtpout.Options{Relay: r.URL()}, letter("a@fabrikam.example", 8), poison, letter("c@fabrikam.example", 8))
+	d := deliver(t, newStore(t), smtpout.Options{Relay: r.URL()}, letter("a@fabrikam.example", 8), poison, letter("c@fabrikam.example", 8))
 	for i, want := range []mail.DeliveryState{mail.Delivered, mail.Failed, mail.Delivered} {
 		got, attempts := d.untilFinal(i)
 		require.Equal(t, want, got.State)
@@ -470,7 +487,7 @@ func TestSMTPSinkAsFaultInjector(t *testing.T) {
 					list += ",HELO"
 				}
 				url := relaytest.SMTPSink(t, flag, list)
-				d := deliver(t, smtpout.Options{Relay: url, NoChunking: true}, letter("guest@fabrikam.example", 8))
+				d := deliver(t, newStore(t), smtpout.Options{Relay: url, NoChunking: true}, letter("guest@fabrikam.example", 8))
 				_, attempts := d.until(0, "it is tried as often as makes sense", func(m invite.Delivery, a []mail.Attempt) bool {
 					return m.State.Final() || len(a) > 1
 				})
@@ -489,12 +506,12 @@ func TestSMTPSinkAsFaultInjector(t *testing.T) {
 		}
 	}
 	t.Run("no fault", func(t *testing.T) {
-		d := deliver(t, smtpout.Options{Relay: relaytest.SMTPSink(t)}, letter("guest@fabrikam.example", 8))
+		d := deliver(t, newStore(t), smtpout.Options{Relay: relaytest.SMTPSink(t)}, letter("guest@fabrikam.example", 8))
 		got, _ := d.untilFinal(0)
 		require.Equal(t, mail.Delivered, got.State)
 	})
 	t.Run("hangs up at QUIT", func(t *testing.T) {
-		d := deliver(t, smtpout.Options{Relay: relaytest.SMTPSink(t, "-q", "QUIT"), MaxMails: 1}, letter("guest@fabrikam.example", 8))
+		d := deliver(t, newStore(t), smtpout.Options{Relay: relaytest.SMTPSink(t, "-q", "QUIT"), MaxMails: 1}, letter("guest@fabrikam.example", 8))
 		got, attempts := d.untilFinal(0)
 		require.Equal(t, mail.Delivered, got.State)
 		require.Len(t, attempts, 1)
