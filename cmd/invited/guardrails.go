@@ -261,7 +261,7 @@ func isLoopback(host string) bool {
 
 // letterOptions says under which name mail goes out.
 func letterOptions(c config, p mailPlan, now func() time.Time) letters.Options {
-	o := letters.Options{Emulator: c.Sender == "", Now: now, Brand: c.Brand}
+	o := letters.Options{Emulator: c.Sender == "", EnvelopeFrom: bounceAddress, Now: now, Brand: c.Brand}
 	if c.Sender == "" {
 		return o
 	}

@@ -47,27 +47,29 @@ type env struct {
 
 // cli is the whole command line. Each verb has a file of its own.
 type cli struct {
-	Demo      demoCmd      `cmd:"" help:"Watch an invitation go all the way, on real SMTP and HTTP, with a throw-away tenant."`
-	Serve     serveCmd     `cmd:"" help:"Run everything: sender, sink, redemption, Graph API."`
-	Sink      sinkCmd      `cmd:"" help:"Run the mail sink alone: an SMTP server for tests."`
-	Invite    inviteCmd    `cmd:"" help:"Invite a guest."`
-	Resend    resendCmd    `cmd:"" help:"Mail a new link to a guest who has not accepted."`
-	Revoke    revokeCmd    `cmd:"" help:"Withdraw an invitation; every link of it stops working."`
-	Reset     resetCmd     `cmd:"" help:"Let a guest redeem again, keeping account, groups and apps."`
-	Preflight preflightCmd `cmd:"" help:"Say what would become of an invitation, without inviting."`
-	Diagnose  diagnoseCmd  `cmd:"" help:"Say why a guest did not get in, and what to do."`
-	Guests    guestsCmd    `cmd:"" help:"List, show, delete and restore guests."`
-	Homes     homesCmd     `cmd:"" help:"See and set what is known of the organisations guests come from."`
-	Inbox     inboxCmd     `cmd:"" help:"Look into the sink: list, wait, show, raw, links, clear."`
-	Faults    faultsCmd    `cmd:"" help:"See and set how the sink's SMTP misbehaves: refuse, delay, drop."`
-	Rules     rulesCmd     `cmd:"" help:"See and set which mail the sink files in which folder, whatever it looks like."`
-	Outbox    outboxCmd    `cmd:"" help:"See what became of mail, and send it again: list, show, redrive."`
-	Token     tokenCmd     `cmd:"" help:"Print a bearer token for curl and scripts."`
-	Keys      keysCmd      `cmd:"" help:"List or rotate the keys that sign links."`
-	Doctor    doctorCmd    `cmd:"" help:"Check this machine, the data directory and a running server."`
-	Backup    backupCmd    `cmd:"" help:"Write database and keys to one file, while the server runs."`
-	Restore   restoreCmd   `cmd:"" help:"Get a data directory back from a backup."`
-	Version   versionCmd   `cmd:"" help:"Print the version."`
+	Demo         demoCmd         `cmd:"" help:"Watch an invitation go all the way, on real SMTP and HTTP, with a throw-away tenant."`
+	Serve        serveCmd        `cmd:"" help:"Run everything: sender, sink, redemption, Graph API."`
+	Sink         sinkCmd         `cmd:"" help:"Run the mail sink alone: an SMTP server for tests."`
+	Invite       inviteCmd       `cmd:"" help:"Invite a guest."`
+	Resend       resendCmd       `cmd:"" help:"Mail a new link to a guest who has not accepted."`
+	Revoke       revokeCmd       `cmd:"" help:"Withdraw an invitation; every link of it stops working."`
+	Reset        resetCmd        `cmd:"" help:"Let a guest redeem again, keeping account, groups and apps."`
+	Preflight    preflightCmd    `cmd:"" help:"Say what would become of an invitation, without inviting."`
+	Diagnose     diagnoseCmd     `cmd:"" help:"Say why a guest did not get in, and what to do."`
+	Guests       guestsCmd       `cmd:"" help:"List, show, delete and restore guests."`
+	Homes        homesCmd        `cmd:"" help:"See and set what is known of the organisations guests come from."`
+	Inbox        inboxCmd        `cmd:"" help:"Look into the sink: list, wait, show, raw, links, clear."`
+	Faults       faultsCmd       `cmd:"" help:"See and set how the sink's SMTP misbehaves: refuse, delay, drop."`
+	Rules        rulesCmd        `cmd:"" help:"See and set which mail the sink files in which folder, whatever it looks like."`
+	Outbox       outboxCmd       `cmd:"" help:"See what became of mail, and send it again: list, show, redrive."`
+	Suppressions suppressionsCmd `cmd:"" help:"See and set which addresses are not mailed: list, add, lift."`
+	Bounce       bounceCmd       `cmd:"" help:"Take a bounce from a mail system, on standard input. Exit code 75: try again later."`
+	Token        tokenCmd        `cmd:"" help:"Print a bearer token for curl and scripts."`
+	Keys         keysCmd         `cmd:"" help:"List or rotate the keys that sign links."`
+	Doctor       doctorCmd       `cmd:"" help:"Check this machine, the data directory and a running server."`
+	Backup       backupCmd       `cmd:"" help:"Write database and keys to one file, while the server runs."`
+	Restore      restoreCmd      `cmd:"" help:"Get a data directory back from a backup."`
+	Version      versionCmd      `cmd:"" help:"Print the version."`
 }
 
 const description = `Invites external guests by mail, catches that mail, and shows everyone what became of the invitation.

@@ -121,7 +121,7 @@ func (a *app) let(l *smtpd.Logins) func(user, password string) bool {
 // smtpOptions says how the sink listens.
 func (a *app) smtpOptions(s sinkSettings, set *faults.Set) smtpd.Options {
 	return smtpd.Options{
-		Sink: a.sink, Hostname: "sink.invited.localhost", TLSConfig: a.ca.TLSConfig(), Faults: set, Now: a.clock.Now, Log: a.log,
+		Sink: returns{a}, Hostname: "sink.invited.localhost", TLSConfig: a.ca.TLSConfig(), Faults: set, Now: a.clock.Now, Log: a.log,
 		Login: a.let(s.smtp), RequireAuth: a.cfg.SMTPAuth, RequireTLS: a.cfg.SMTPStartTLS,
 		NoStartTLS:      !a.cfg.SMTPStartTLS && !a.cfg.SMTPOfferTLS,
 		MaxMessageBytes: a.cfg.MaxMessageBytes, MaxRecipients: a.cfg.SMTPRecipients,

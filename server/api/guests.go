@@ -53,8 +53,12 @@ func (h *Handler) getDiagnosis(w http.ResponseWriter, r *http.Request) error {
 		organization = t.DisplayName
 	}
 	lang := language(r)
+	args := []any{"address", d.Invitation.Email.String(), "domain", d.Invitation.Email.Domain, "organization", organization}
+	if n := len(d.Steps); n > 0 && d.Steps[n-1].Evidence["text"] != "" {
+		args = append(args, "detail", d.Steps[n-1].Evidence["text"]) // what the other side said of the broken link
+	}
 	words := func(reason problem.Reason) templates.Reason {
-		return templates.ReasonFor(lang, string(reason), "address", d.Invitation.Email.String(), "domain", d.Invitation.Email.Domain, "organization", organization)
+		return templates.ReasonFor(lang, string(reason), args...)
 	}
 	main := words(d.Reason)
 	out := diagnosisJSON{
