@@ -7,6 +7,7 @@ package relaytest
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"encoding/base64"
 	"io"
@@ -48,7 +49,7 @@ type Relay struct {
 // Start listens on a loopback port until the test ends.
 func (f *Relay) Start(t testing.TB) *Relay {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	f.Addr, f.Done = l.Addr().String(), make(chan struct{})
 	var all sync.WaitGroup
@@ -231,7 +232,7 @@ func (s *session) upgrade() {
 		return
 	}
 	t := tls.Server(s.nc, s.f.TLS)
-	if t.Handshake() != nil {
+	if t.HandshakeContext(context.Background()) != nil { // the client's end of it ends it
 		s.over = true
 		return
 	}

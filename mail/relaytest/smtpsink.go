@@ -1,6 +1,7 @@
 package relaytest
 
 import (
+	"context"
 	"io"
 	"net"
 	"os"
@@ -26,7 +27,7 @@ func SMTPSink(t testing.TB, flags ...string) string {
 			t.Skip("smtp-sink, which comes with Debian's postfix package, is not installed")
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") // smtp-sink cannot choose a port itself
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // smtp-sink cannot choose a port itself
 	require.NoError(t, err)
 	addr := l.Addr().String()
 	require.NoError(t, l.Close())
@@ -35,7 +36,7 @@ func SMTPSink(t testing.TB, flags ...string) string {
 	if os.Getuid() == 0 {
 		args = append(args, "-u", "nobody")
 	}
-	cmd := exec.Command(path, append(args, addr, "200")...)
+	cmd := exec.CommandContext(context.Background(), path, append(args, addr, "200")...)
 	cmd.Stderr, cmd.Stdout = &said, io.Discard
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
@@ -43,7 +44,7 @@ func SMTPSink(t testing.TB, flags ...string) string {
 		_ = cmd.Wait()
 	})
 	require.Eventually(t, func() bool {
-		nc, err := net.Dial("tcp", addr)
+		nc, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
 		if err != nil {
 			return false
 		}

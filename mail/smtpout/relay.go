@@ -44,30 +44,35 @@ func parseRelay(raw string, token bool) (relay, error) {
 	if r.host == "" || !wireSafe(r.host) {
 		return relay{}, errors.New("smtpout: Options.Relay has no usable host")
 	}
-	if u.User != nil {
-		r.user = u.User.Username()
-		r.pass, _ = u.User.Password()
-		switch {
-		case token && (r.user == "" || r.pass != ""):
-			return relay{}, errors.New("smtpout: Options.Token is set, so Options.Relay has to have a user and no password")
-		case !token && (r.user == "" || r.pass == ""):
-			return relay{}, errors.New("smtpout: Options.Relay has a user or a password, but not both")
-		}
-		if !r.tls {
-			port = "587"
-		}
+	if err := r.readUser(u.User, token); err != nil {
+		return relay{}, err
+	}
+	if r.user != "" && !r.tls {
+		port = "587"
 	}
 	if u.Port() != "" {
 		port = u.Port()
-	}
-	if token && r.user == "" {
-		return relay{}, errors.New("smtpout: Options.Token is set, so Options.Relay has to have a user")
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 		return relay{}, fmt.Errorf("smtpout: Options.Relay has port %s, which is not between 1 and 65535", port)
 	}
 	r.addr = net.JoinHostPort(r.host, port)
 	return r, nil
+}
+
+// readUser reads who logs in: a user with a password, or with a token.
+func (r *relay) readUser(u *url.Userinfo, token bool) error {
+	if u != nil {
+		r.user = u.Username()
+		r.pass, _ = u.Password()
+	}
+	switch {
+	case token && (r.user == "" || r.pass != ""):
+		return errors.New("smtpout: Options.Token is set, so Options.Relay has to have a user and no password")
+	case !token && u != nil && (r.user == "" || r.pass == ""):
+		return errors.New("smtpout: Options.Relay has a user or a password, but not both")
+	}
+	return nil
 }
 
 // loopback reports whether the relay is on this machine by its name alone.
