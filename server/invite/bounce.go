@@ -48,7 +48,8 @@ func parseBounceID(s string) (t directory.TenantID, delivery string, ok bool) {
 	if err != nil || len(raw) != 32 {
 		return "", "", false
 	}
-	return directory.TenantID(uuidText(raw[:16])), uuidText(raw[16:]), true
+	t, delivery = directory.TenantID(uuidText(raw[:16])), uuidText(raw[16:])
+	return t, delivery, BounceID(t, delivery) == strings.ToLower(s) // the decoder forgives line breaks and odd last bits
 }
 
 // uuidBytes reads a UUID in its usual form.

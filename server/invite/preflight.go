@@ -154,6 +154,16 @@ func (f *flight) mail(ctx context.Context) error {
 	if !c.OK {
 		c.Reason, c.Evidence = problem.RecipientBlocked, map[string]string{"blocked": stamp(since)}
 		c.Detail = "The person asked not to be invited again. An invitation would be made, and no mail sent."
+		f.note(c)
+		return nil
+	}
+	entry, err := f.service.suppression(ctx, f.actor.Tenant, f.Address, f.scene.now)
+	if err != nil {
+		return storeProblem(f.op, err)
+	}
+	if entry.Key != "" {
+		c.OK, c.Reason, c.Evidence = false, problem.RecipientSuppressed, entry.evidence()
+		c.Detail = "The address is suppressed. An invitation would be made, and no mail sent until somebody lifts that."
 	}
 	f.note(c)
 	return nil
