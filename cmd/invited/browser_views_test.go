@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -13,6 +15,9 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
+
+	"invited/server"
+	"invited/server/webmail"
 )
 
 // views are all ways to look at a message.
@@ -167,6 +172,7 @@ func TestBrowserKeyboard(t *testing.T) {
 	p.press(kb.Escape)
 	p.press("/")
 	require.Equal(t, "q", eval[string](p, `document.activeElement.id`))
+	eval[chromedp.Void](p, `document.getElementById("q").value = ""`) // the DevTools protocol types what a keyboard would not
 	p.press("j")
 	require.Equal(t, "j", eval[string](p, `document.getElementById("q").value`), "typing is no shortcut")
 	p.press(kb.Escape)
@@ -227,4 +233,34 @@ func TestBrowserWithoutScripts(t *testing.T) {
 func (p *tab) tick(selector string) {
 	p.t.Helper()
 	p.do(func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.Click(chromedp.CSS(selector))) })
+}
+
+// TestBrowserReleases shows the dialog that hands a mail to a relay. It is
+// there only if there is a relay.
+func TestBrowserReleases(t *testing.T) {
+	b, s := startBrowser(t), startServer(t)
+	mail := s.deliver(t, "ana@fabrikam.example", fmt.Sprintf(rich, time.Now().Format(time.RFC1123Z)))
+	p := b.tab("en")
+	p.open(s.SinkURL() + "/mail/" + mail.ID)
+	require.False(t, eval[bool](p, `!!document.getElementById("release")`))
+
+	var released []string
+	pages := &webmail.Handler{
+		Sink: s.app.sink, Now: time.Now, Log: slog.New(slog.DiscardHandler), Relay: "relay.contoso.example:587",
+		Release: func(_ context.Context, id string, to []string) error {
+			released = append([]string{id}, to...)
+			return nil
+		},
+	}
+	h, err := server.Handler(server.Options{Log: pages.Log, NewID: newID, WriteError: pages.WriteError}, pages)
+	require.NoError(t, err)
+	with := httptest.NewServer(h)
+	t.Cleanup(with.Close)
+	p.open(with.URL + "/mail/" + mail.ID)
+	p.tick("[popovertarget=release]")
+	require.Equal(t, "recipients", eval[string](p, `document.activeElement.id`))
+	p.inspect("release-dialog")
+	p.click("#release .actions button")
+	require.Equal(t, []string{mail.ID, "ana@fabrikam.example"}, released)
+	require.Contains(t, p.text("#status"), "Released")
 }

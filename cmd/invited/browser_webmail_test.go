@@ -215,6 +215,20 @@ func TestBrowserHostileMail(t *testing.T) {
 			require.Zero(t, reached.Load(), "something was sent to hostile.example")
 		})
 	}
+	p.t = t
+	for _, path := range []string{"/", "/?folder=Junk", "/?q=" + url.QueryEscape("<script>alert(1)</script>"), "/?to=" + url.QueryEscape(`"><img src=x onerror=alert(1)>`), "/mailboxes"} {
+		require.Equal(t, http.StatusOK, p.open(s.SinkURL()+path))
+	}
+	p.open(s.SinkURL())
+	raw, err := os.ReadFile(corpus[len(corpus)-1])
+	require.NoError(t, err)
+	late := s.deliver(t, "late@fabrikam.example", string(raw)) // shown by the script, not by the server
+	p.do(func(ctx context.Context) error {
+		return chromedp.Do(ctx, chromedp.WaitVisible(chromedp.CSS("#mail-"+late.ID)))
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	require.Empty(t, dialogs)
 	linger(500 * time.Millisecond)
 	require.Zero(t, reached.Load(), "something was sent to hostile.example later")
 }

@@ -33,3 +33,7 @@ for (const link of document.querySelectorAll("[data-width]")) {
     history.replaceState(null, "", link.href);
   });
 }
+
+// On a narrow window the chosen view may lie outside of the strip.
+const strip = document.querySelector(".views"), chosen = strip?.querySelector("[aria-current]");
+if (chosen) strip.scrollLeft = chosen.offsetLeft - strip.offsetLeft - (strip.clientWidth - chosen.offsetWidth) / 2;
