@@ -9,10 +9,19 @@ import (
 type doctorCmd struct {
 	serverFlags
 	outputFlag
+	dnsFlags
+	dkimFlags
 }
 
-// Run looks at the data directory and the server it belongs to.
+// Run looks at the data directory and the server it belongs to, or at what the
+// DNS says of a domain.
 func (c doctorCmd) Run(e env) error {
+	if c.SendingDomain != "" {
+		return c.examineSender(e)
+	}
+	if c.dnsFlags.Resolver != "" || c.Zone != "" || len(c.IPs) > 0 {
+		return &exitError{exitUsage, "--resolver, --zone and --ip belong to --domain: name the domain that sends mail"}
+	}
 	cred, err := readCredential(c.Data)
 	if err != nil {
 		return err
@@ -24,7 +33,11 @@ func (c doctorCmd) Run(e env) error {
 	if c.Server != "" {
 		target.Server = c.Server
 	}
-	results := doctor.Examine(e.ctx, target)
+	return c.report(e, doctor.Examine(e.ctx, target))
+}
+
+// report prints results; a problem among them is a failure.
+func (c doctorCmd) report(e env, results []doctor.Result) error {
 	t := table{columns: []string{"check", "result", "detail", "remedy"}, value: results}
 	bad := 0
 	for _, r := range results {
