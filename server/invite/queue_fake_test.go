@@ -9,10 +9,10 @@ import (
 	"invited/server/invite"
 )
 
-func (m *memory) Delivery(_ context.Context, _ directory.TenantID, id string) (invite.Delivery, error) {
+func (m *memory) Delivery(_ context.Context, t directory.TenantID, id string) (invite.Delivery, error) {
 	unlock, err := m.read("Delivery")
 	defer unlock()
-	i := slices.IndexFunc(m.deliveries, func(d invite.Delivery) bool { return d.ID == id })
+	i := slices.IndexFunc(m.deliveries, func(d invite.Delivery) bool { return d.ID == id && t == m.tenant.ID })
 	if err != nil || i < 0 {
 		return invite.Delivery{}, firstError(err, directory.ErrNotFound)
 	}
