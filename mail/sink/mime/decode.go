@@ -47,8 +47,8 @@ func decodeTransfer(encoding string, raw []byte) []byte {
 	}
 }
 
-// decodedSize is len(decodeTransfer(encoding, raw)), without the copy where it
-// can be counted.
+// decodedSize is len(decodeTransfer(encoding, raw)), without the copy. It cannot
+// count quoted-printable.
 func decodedSize(encoding string, raw []byte) int {
 	switch encoding {
 	case "base64":
@@ -61,8 +61,6 @@ func decodedSize(encoding string, raw []byte) int {
 			}
 		}
 		return base64.RawStdEncoding.DecodedLen(n - b2i(n%4 == 1))
-	case "quoted-printable":
-		return len(decodeQuotedPrintable(raw))
 	default:
 		return len(raw)
 	}

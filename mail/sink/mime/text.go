@@ -1,7 +1,6 @@
 package mime
 
 import (
-	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -40,7 +39,7 @@ func (w *walker) sortParts() {
 func (w *walker) readBodies() {
 	w.sortParts()
 	var plain, markup strings.Builder
-	for _, p := range w.msg.Parts {
+	for i, p := range w.msg.Parts {
 		if p.Multipart() || !shown(p) {
 			continue
 		}
@@ -48,9 +47,9 @@ func (w *walker) readBodies() {
 			break
 		}
 		if p.ContentType == "text/plain" {
-			w.appendText(&plain, p)
+			w.appendText(&plain, i)
 		} else {
-			w.appendText(&markup, p)
+			w.appendText(&markup, i)
 		}
 	}
 	m := w.msg
@@ -65,14 +64,20 @@ func (w *walker) readBodies() {
 	}
 }
 
-func (w *walker) appendText(b *strings.Builder, p Part) {
+// appendText appends the text of the i-th part.
+func (w *walker) appendText(b *strings.Builder, i int) {
 	if b.Len() >= w.lim.Text {
 		return
+	}
+	p := w.msg.Parts[i]
+	content, known := w.texts[i]
+	if !known {
+		content = p.Content()
 	}
 	if !knownCharset(p.Charset) {
 		w.problem("the charset %q of part %s is unknown", label(p.Charset), p.PartID)
 	}
-	s := toUTF8(p.Charset, p.Content())
+	s := toUTF8(p.Charset, content)
 	if b.Len() > 0 {
 		b.WriteString("\n")
 	}
@@ -272,14 +277,14 @@ type words struct {
 
 func (o *words) write(text []byte) {
 	for len(text) > 0 {
-		i := bytes.IndexFunc(text, unicode.IsSpace)
-		if i == 0 {
+		if n := spaceAt(text); n > 0 {
 			o.space = true
-			text = bytes.TrimLeftFunc(text, unicode.IsSpace)
+			text = text[n:]
 			continue
 		}
-		if i < 0 {
-			i = len(text)
+		i := 1
+		for i < len(text) && (asciiWord(text[i]) || spaceAt(text[i:]) == 0) {
+			i++
 		}
 		if o.space && o.b.Len() > 0 {
 			o.b.WriteByte(' ')
@@ -288,6 +293,21 @@ func (o *words) write(text []byte) {
 		o.b.Write(text[:i])
 		text = text[i:]
 	}
+}
+
+func asciiWord(c byte) bool { return c > ' ' && c < utf8.RuneSelf }
+
+// spaceAt returns how many bytes of white space b begins with: those of one
+// character, or none.
+func spaceAt(b []byte) int {
+	if asciiWord(b[0]) {
+		return 0
+	}
+	r, n := utf8.DecodeRune(b)
+	if unicode.IsSpace(r) {
+		return n
+	}
+	return 0
 }
 
 // gap separates words at a tag, unless it is one that runs with the text.

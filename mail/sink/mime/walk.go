@@ -26,11 +26,12 @@ type walker struct {
 	late     bool            // the time is spent: stop everything
 	sizes    bool            // count what parts hold
 	seen     map[string]bool // problems already named
+	texts    map[int][]byte  // decoded for their sizes, by index of the part
 }
 
 func newWalker(raw []byte, limits Limits) *walker {
 	l := limits.withDefaults()
-	return &walker{raw: raw, lim: l, deadline: l.Now().Add(l.Time), msg: &Message{}, seen: map[string]bool{}}
+	return &walker{raw: raw, lim: l, deadline: l.Now().Add(l.Time), msg: &Message{}, seen: map[string]bool{}, texts: map[int][]byte{}}
 }
 
 // problem records a defect once.
@@ -116,7 +117,13 @@ func (w *walker) entity(prefix string, n int, defaultType string) ending {
 	}
 	body, end := w.body()
 	w.msg.Parts[i].raw = body
-	if w.sizes {
+	if w.sizes && p.Encoding == "quoted-printable" {
+		text := decodeQuotedPrintable(body)
+		w.msg.Parts[i].Size = len(text)
+		if shown(p) {
+			w.texts[i] = text
+		}
+	} else if w.sizes {
 		w.msg.Parts[i].Size = decodedSize(p.Encoding, body)
 	}
 	if p.Multipart() && len(w.open) < w.lim.Depth {
