@@ -241,6 +241,9 @@ func (c *catalog) parseTemplates(fsys fs.FS, lang string, s *set) error {
 	if c.html, err = parseHTML(fsys, "mail/*.html", nil, funcs); err != nil {
 		return err
 	}
+	for _, t := range c.html {
+		settle(t.Tree.Root, text, template.HTMLEscapeString)
+	}
 	names, err := fs.Glob(fsys, "mail/*.txt")
 	if err != nil {
 		return err
@@ -252,6 +255,7 @@ func (c *catalog) parseTemplates(fsys fs.FS, lang string, s *set) error {
 		if err != nil {
 			return err
 		}
+		settle(t.Root, text, func(s string) string { return s })
 		c.plain[strings.TrimSuffix(base, ".txt")] = t
 	}
 	return nil
