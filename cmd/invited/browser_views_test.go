@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/require"
@@ -263,4 +264,32 @@ func TestBrowserReleases(t *testing.T) {
 	p.click("#release .actions button")
 	require.Equal(t, []string{mail.ID, "ana@fabrikam.example"}, released)
 	require.Contains(t, p.text("#status"), "Released")
+}
+
+// TestBrowserFollowsWhatArrives holds that a list grows in place: what was
+// chosen stays chosen, with the event socket and, where there is none, by
+// asking.
+func TestBrowserFollowsWhatArrives(t *testing.T) {
+	for name, script := range map[string]string{
+		"by the socket": "",
+		"by asking":     `window.WebSocket = class { constructor() { setTimeout(() => this.onclose(), 1); } }`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, s := startBrowser(t), startServer(t)
+			one := s.deliver(t, "ana@fabrikam.example", "From: a@contoso.example\nSubject: One\n\nx\n")
+			p := b.tab("en")
+			if script != "" {
+				call(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+			}
+			p.open(s.SinkURL() + "/?to=ana%40fabrikam.example")
+			p.tick("#row-" + one.ID + " input")
+			s.deliver(t, "ben@fabrikam.example", "From: a@contoso.example\nSubject: Not here\n\nx\n")
+			two := s.deliver(t, "ana@fabrikam.example", "From: a@contoso.example\nSubject: Two\n\nx\n")
+			p.eventually(`!!document.getElementById("row-`+two.ID+`")`, "the list does not grow")
+			require.True(t, eval[bool](p, `document.querySelector("#row-`+one.ID+` input").checked`))
+			require.EqualValues(t, 2, eval[int64](p, `document.querySelectorAll(".row").length`))
+			require.True(t, strings.HasPrefix(eval[string](p, `document.title`), "(3) "), "the title counts what is unread")
+			require.Equal(t, "1 chosen", p.text("#chosen"))
+		})
+	}
 }

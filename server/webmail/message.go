@@ -173,6 +173,10 @@ func (h *Handler) mailPage(o opened) templates.MailPage {
 		p.ReleaseVia, p.ReleaseTo = h.Relay, p.EnvelopeTo
 	}
 	for _, r := range c.Recipients {
+		if o.s.To != "" && sink.Key(r.Address) == sink.Key(o.s.To) { // whose mailbox it was opened in comes first
+			p.Verdicts = append([]templates.MailVerdict{verdict(r)}, p.Verdicts...)
+			continue
+		}
 		p.Verdicts = append(p.Verdicts, verdict(r))
 	}
 	return p
