@@ -13,7 +13,9 @@ import (
 // signer marks what it signs.
 type signer struct{}
 
-func (signer) Sign(raw []byte) ([]byte, error) { return append([]byte("X-Signed: yes\r\n"), raw...), nil }
+func (signer) Sign(raw []byte) ([]byte, error) {
+	return append([]byte("X-Signed: yes\r\n"), raw...), nil
+}
 
 func TestCodeMailHasTheCodeAndNoLink(t *testing.T) {
 	l := data()
