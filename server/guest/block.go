@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"errors"
 	"net/http"
 
 	"invited/server/invite"
@@ -57,7 +58,7 @@ func (h *Handler) openBlock(w http.ResponseWriter, r *http.Request) error {
 func (h *Handler) oneClick(w http.ResponseWriter, r *http.Request) error {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	// The body may be a multipart form, too (RFC 8058 §3.1).
-	if err := r.ParseMultipartForm(maxForm); err != nil && err != http.ErrNotMultipart {
+	if err := r.ParseMultipartForm(maxForm); err != nil && !errors.Is(err, http.ErrNotMultipart) {
 		return badForm(err)
 	}
 	if r.PostForm.Get("List-Unsubscribe") != "One-Click" {
