@@ -62,7 +62,7 @@ func TestSuppressionsOverHTTP(t *testing.T) {
 		{"everything", "GET", "/suppressions", "", 200, `"address":"ben@fabrikam.example"`},
 		{"one more", "POST", "/suppressions", `{"address":"cyd@fabrikam.example","detail":"asked on the phone"}`, 201, `"expires":null`},
 		{"one that has ended", "POST", "/suppressions", `{"address":"cyd@fabrikam.example","expires":"2001-01-01T00:00:00Z"}`, 400, "expires"},
-		{"a member nobody knows", "POST", "/suppressions", `{"adress":"cyd@fabrikam.example"}`, 400, "adress"},
+		{"a member nobody knows", "POST", "/suppressions", `{"mailbox":"cyd@fabrikam.example"}`, 400, "mailbox"},
 		{"lifting", "DELETE", "/suppressions/ana@fabrikam.example", "", 204, ""},
 		{"a bounce that is no message", "POST", "/bounces?to=bounce%2Bknown@contoso.example", `{}`, 400, "message/rfc822"},
 	}
