@@ -188,3 +188,19 @@ func TestTheAdminListenerIsForThisMachine(t *testing.T) {
 	_, err = os.Stat(filepath.Join(cfg.Data, "invited.db"))
 	require.ErrorIs(t, err, os.ErrNotExist, "nothing was begun")
 }
+
+func TestEveryMetricIsDocumented(t *testing.T) {
+	s, _ := startLogged(t)
+	_, text := fetch(t, s.adminURL()+"/metrics")
+	guide, err := os.ReadFile(filepath.Join("..", "..", "docs", "operations.md"))
+	require.NoError(t, err)
+	count := 0
+	for line := range strings.Lines(text) {
+		if name, ok := strings.CutPrefix(line, "# TYPE "); ok {
+			count++
+			name, _, _ = strings.Cut(name, " ")
+			require.Contains(t, string(guide), "`"+name+"`")
+		}
+	}
+	require.Greater(t, count, 15)
+}
