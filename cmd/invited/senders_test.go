@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"mime"
+	"net"
 	"net/http"
 	"net/smtp"
 	"os"
@@ -20,6 +21,7 @@ import (
 	gosmtp "github.com/emersion/go-smtp"
 	"github.com/jordan-wright/email"
 	"github.com/stretchr/testify/require"
+	gomail "github.com/wneessen/go-mail"
 )
 
 // What every sender delivers.
@@ -77,6 +79,7 @@ func mailPrograms() []mailProgram {
 			defer pool.Close()
 			require.NoError(t, pool.Send(jordan(t, to), 20*time.Second))
 		}},
+		{name: "go-mail", send: goMail},
 		{name: "curl", need: "curl", raw: true, send: func(t *testing.T, s *testServer, to string) {
 			command(t, "", "curl", "--silent", "--show-error", "--url", "smtp://"+s.SMTPAddr(), "--mail-from", "a@contoso.example", "--mail-rcpt", to,
 				"--upload-file", fileOf(t, "mail.eml", rawMail))
@@ -109,6 +112,21 @@ func jordan(t *testing.T, to string) *email.Email {
 	_, err := e.Attach(bytes.NewReader(senderFile), "bytes.bin", "application/octet-stream")
 	require.NoError(t, err)
 	return e
+}
+
+// goMail sends the mail with wneessen/go-mail, after a login.
+func goMail(t *testing.T, s *testServer, to string) {
+	m := gomail.NewMsg()
+	require.NoError(t, m.FromFormat("Zoë", "a@contoso.example"))
+	require.NoError(t, m.To(to))
+	m.Subject(senderSubject)
+	m.SetBodyString(gomail.TypeTextPlain, senderText)
+	require.NoError(t, m.AttachReader("bytes.bin", bytes.NewReader(senderFile), gomail.WithFileContentType(gomail.TypeAppOctetStream)))
+	addr := s.smtpListener.Addr().(*net.TCPAddr)
+	c, err := gomail.NewClient(addr.IP.String(), gomail.WithPort(addr.Port), gomail.WithTLSPolicy(gomail.NoTLS), gomail.WithDSN(),
+		gomail.WithSMTPAuth(gomail.SMTPAuthPlainNoEnc), gomail.WithUsername("jane"), gomail.WithPassword("x"))
+	require.NoError(t, err)
+	require.NoError(t, c.DialAndSendWithContext(t.Context(), m))
 }
 
 // nodemailerVersion is installed by npm where the test runs.
