@@ -20,8 +20,9 @@ const (
 	batchTime     = 5 * time.Millisecond // parsing before the first commit
 	batchBusy     = 40 * time.Millisecond
 	busyBacklog   = 16 // more than a moment's mail: it is a flood, and receiving comes first
-	maxRest       = 100 * time.Millisecond
-	maxBehind     = 50_000 // messages; further behind the worker does not rest
+	maxRest       = time.Second
+	restStep      = 20 * time.Millisecond // nothing arrived for so long: the flood is over
+	maxBehind     = 50_000                // messages; further behind the worker does not rest
 	retryAfter    = time.Second
 	expireBatch   = 256
 )
@@ -114,13 +115,18 @@ func (s *Sink) sleep(d time.Duration, urgent <-chan struct{}) bool {
 }
 
 // rest leaves the processors to receiving for twice as long as the last batch
-// took.
+// took, while messages go on arriving.
 func (s *Sink) rest(took time.Duration) {
-	behind := s.received.Load() - s.examined.Load()
-	if behind < busyBacklog || behind > maxBehind || s.progress.waiters.Load() > 0 {
-		return
+	for end := time.Now().Add(min(2*took, maxRest)); time.Now().Before(end); {
+		received := s.received.Load()
+		behind := received - s.examined.Load()
+		if behind < busyBacklog || behind > maxBehind || s.progress.waiters.Load() > 0 {
+			return
+		}
+		if !s.sleep(min(restStep, time.Until(end)), s.urgent) || s.received.Load() == received {
+			return
+		}
 	}
-	s.sleep(min(2*took, maxRest), s.urgent)
 }
 
 // gather reads, parses and judges the next messages.

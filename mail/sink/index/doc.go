@@ -35,7 +35,18 @@ func Fold(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	space := true // at the beginning
-	for _, r := range s {
+	for i := 0; i < len(s); {
+		if c := s[i]; c > ' ' && c < 0x7f { // nearly always
+			if 'A' <= c && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			b.WriteByte(c)
+			space = false
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		i += n
 		switch {
 		case r == utf8.RuneError:
 		case unicode.IsSpace(r) || unicode.IsControl(r):
@@ -44,14 +55,7 @@ func Fold(s string) string {
 			}
 			space = true
 		default:
-			if r < utf8.RuneSelf {
-				if 'A' <= r && r <= 'Z' {
-					r += 'a' - 'A'
-				}
-				b.WriteByte(byte(r))
-			} else {
-				b.WriteRune(unicode.ToLower(r))
-			}
+			b.WriteRune(unicode.ToLower(r))
 			space = false
 		}
 	}

@@ -119,18 +119,26 @@ func snippet(s string) string {
 	if len(s) > snippetSource {
 		s = strings.ToValidUTF8(s[:snippetSource], "")
 	}
-	s = strings.Join(strings.Fields(s), " ")
-	if utf8.RuneCountInString(s) <= snippetRunes {
-		return s
-	}
-	n := 0
-	for i := range s {
-		if n == snippetRunes {
-			return s[:i]
+	var b strings.Builder
+	n, gap := 0, false
+	for i, r := range s {
+		if unicode.IsSpace(r) {
+			gap = n > 0
+			continue
 		}
+		if gap && n < snippetRunes {
+			b.WriteByte(' ')
+			n++
+		}
+		if n == snippetRunes {
+			break
+		}
+		gap = false
+		_, size := utf8.DecodeRuneInString(s[i:]) // an invalid byte stays as it is
+		b.WriteString(s[i : i+size])
 		n++
 	}
-	return s
+	return b.String()
 }
 
 // linkSet collects links in order, each once.
