@@ -298,7 +298,7 @@ func TestBrowserSpeaksGerman(t *testing.T) {
 		require.Equal(t, "de", eval[string](mia, `document.documentElement.lang`))
 	}
 	mia.open(s.SinkURL())
-	german("Mail-Senke")
+	german("Alle E-Mails")
 	mia.inspect("de-inbox")
 	mia.click("a.mail")
 	mia.inspect("de-mail")

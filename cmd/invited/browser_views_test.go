@@ -94,6 +94,10 @@ func TestBrowserShowsEveryView(t *testing.T) {
 	require.Contains(t, p.text(".codes"), "483920")
 	require.Contains(t, p.text(".linklist"), "shows another host")
 	require.EqualValues(t, 1, eval[int64](p, `document.querySelectorAll(".files img").length`))
+	p.tick("#tag")
+	p.press("sign-in")
+	p.load(chromedp.KeyEvent(kb.Enter))
+	require.Contains(t, p.text(".tags .tag"), "sign-in")
 	p.inspect("view-message")
 	for _, view := range views {
 		require.Equal(t, http.StatusOK, p.open(s.SinkURL()+"/mail/"+mail.ID+"?view="+view))

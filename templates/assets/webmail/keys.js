@@ -29,6 +29,7 @@ function act(action) {
     const after = row.nextElementSibling || row.previousElementSibling;
     row.querySelector("input").click();
     if (action === "delete" && after) {
+      row.classList.remove("cursor");
       after.classList.add("cursor");
       after.querySelector("a").focus();
     }

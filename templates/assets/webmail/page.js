@@ -2,6 +2,7 @@
 
 const status = document.getElementById("status");
 let fading;
+let shown = 0; // how often the list was exchanged
 
 // say tells something for a moment; screen readers read it.
 export function say(text) {
@@ -23,6 +24,7 @@ export function show(html) {
   const focus = active?.id || (active?.name === "id" ? "row-" + active.value : "");
   const cursor = now.querySelector(".row.cursor")?.id;
   const scroll = window.scrollY;
+  shown++;
   now.replaceWith(document.adoptNode(next));
   for (const box of next.querySelectorAll('input[name="id"]')) box.checked = chosen.has(box.value);
   if (cursor) document.getElementById(cursor)?.classList.add("cursor");
@@ -37,8 +39,16 @@ export function show(html) {
   return true;
 }
 
-// refresh asks for the list again.
+// refresh asks for the list again. An answer that another one has overtaken is
+// older than what is shown, and is asked for once more.
 export async function refresh() {
-  const answer = await fetch(location.href, { cache: "no-store", headers: { Accept: "text/html" } });
-  if (answer.ok) show(await answer.text());
+  for (;;) {
+    const before = shown;
+    const answer = await fetch(location.href, { cache: "no-store", headers: { Accept: "text/html" } });
+    if (!answer.ok) return;
+    const html = await answer.text();
+    if (before !== shown) continue;
+    show(html);
+    return;
+  }
 }
