@@ -59,6 +59,7 @@ type app struct {
 	pop3    *pop3d.Server
 	rest    *mailpit.Handler // of the sink
 	relays  *smtpout.Failover
+	out     *smtpout.Pool // of released mail; nil: no mail leaves the sink
 	worker  *outbox.Worker
 	alarms  outbox.Alarms
 	invites *invite.Service

@@ -115,6 +115,9 @@ func (a *app) release() {
 	if a.relays != nil {
 		_ = a.relays.Close()
 	}
+	if a.out != nil {
+		_ = a.out.Close()
+	}
 	if a.store != nil {
 		if err := a.store.Close(); err != nil {
 			a.log.Error("closing the store failed", slog.Any("err", err))

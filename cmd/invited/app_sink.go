@@ -48,6 +48,9 @@ func (a *app) openSink() (err error) {
 	if err != nil {
 		return err
 	}
+	if settings.release, err = a.openRelease(); err != nil {
+		return err
+	}
 	forced, err := a.openForced()
 	if err != nil {
 		return err

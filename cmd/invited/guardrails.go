@@ -101,28 +101,34 @@ func (p *mailPlan) readRecipients(c config) error {
 	if p.toSink {
 		return nil
 	}
+	patterns, people, err := readPatterns("--relay-recipients", c.RelayRecipients)
+	p.recipients, p.people = patterns, p.people || people
+	return err
+}
+
+// readPatterns reads the domains of a flag, which are the reserved ones if it
+// names none; nil is any. It reports whether somebody may have one of them.
+func readPatterns(flag string, given []string) (patterns []string, people bool, err error) {
 	reserved := strings.Split(reservedDomains, ",")
-	patterns := c.RelayRecipients
-	if len(patterns) == 0 {
-		patterns = reserved
+	if len(given) == 0 {
+		given = reserved
 	}
-	p.recipients = []string{}
-	for _, pattern := range patterns {
+	patterns = []string{}
+	for _, pattern := range given {
 		pattern = strings.ToLower(strings.TrimSpace(pattern))
 		if pattern == "any" {
-			p.people, p.recipients = true, nil
-			return nil
+			return nil, true, nil
 		}
 		name := strings.TrimPrefix(pattern, "*.")
 		if _, err := mail.ParseAddress("x@x." + name); name == "" || err != nil {
-			return &exitError{exitUsage, fmt.Sprintf("--relay-recipients %q is neither a domain, such as fabrikam.com or *.fabrikam.com, nor any", pattern)}
+			return nil, false, &exitError{exitUsage, fmt.Sprintf("%s %q is neither a domain, such as fabrikam.com or *.fabrikam.com, nor any", flag, pattern)}
 		}
 		if !slices.ContainsFunc(reserved, func(r string) bool { return matchDomain(r, name) || pattern == r }) {
-			p.people = true
+			people = true
 		}
-		p.recipients = append(p.recipients, pattern)
+		patterns = append(patterns, pattern)
 	}
-	return nil
+	return patterns, people, nil
 }
 
 // readSender reads --sender. A forged name is refused in every mode.

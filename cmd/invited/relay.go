@@ -170,24 +170,26 @@ func (p mailPlan) refuse(m mail.Message) string {
 	if _, domain, _ := strings.Cut(m.From, "@"); m.From != "" && domain != own && !strings.HasSuffix(domain, "."+own) {
 		return "this mail was queued with the envelope of another domain than that of --sender; resend the invitation"
 	}
-	if from, err := headerFrom(m.Raw); err != nil || from.Domain != own {
+	if from, err := headerFrom(m.Raw); err != nil || from.Address.Domain != own {
 		return "this mail was written in the name of another domain than that of --sender; resend the invitation"
 	}
 	return ""
 }
 
-// headerFrom returns the address in the one From field of a mail.
-func headerFrom(raw []byte) (mail.Address, error) {
+// headerFrom returns the one mailbox in the one From field of a mail.
+func headerFrom(raw []byte) (box mail.Mailbox, err error) {
 	msg, err := netmail.ReadMessage(bytes.NewReader(raw))
 	if err != nil {
-		return mail.Address{}, err
+		return box, err
 	}
 	if len(msg.Header["From"]) != 1 {
-		return mail.Address{}, errors.New("there is not one From")
+		return box, errors.New("there is not one From")
 	}
-	box, err := netmail.ParseAddress(msg.Header.Get("From"))
+	from, err := netmail.ParseAddress(msg.Header.Get("From"))
 	if err != nil {
-		return mail.Address{}, err
+		return box, err
 	}
-	return mail.ParseAddress(box.Address)
+	box.Name = from.Name
+	box.Address, err = mail.ParseAddress(from.Address)
+	return box, err
 }

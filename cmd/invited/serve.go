@@ -15,6 +15,7 @@ type sinkConfig struct {
 	judgeFlags
 
 	smtpFlags
+	releaseFlags
 
 	SMTP       string        `env:"INVITED_SMTP,MP_SMTP_BIND_ADDR" default:"127.0.0.1:1025" placeholder:"ADDR" help:"The sink's SMTP listener. Port 0 picks one."`
 	SinkHTTP   string        `env:"INVITED_SINK_HTTP,MP_UI_BIND_ADDR" default:"127.0.0.1:8025" placeholder:"ADDR" help:"The sink's web pages and REST interface."`

@@ -48,6 +48,7 @@ const largestMail = 60 << 20
 type sinkSettings struct {
 	smtp, web *smtpd.Logins // nil: everybody may come in
 	webhook   *mailpit.Webhook
+	release   *mailpit.Relay // nil: no mail leaves
 }
 
 // settings reads what the flags name, or says which flag is at fault.
@@ -134,6 +135,7 @@ func (a *app) newREST(s sinkSettings, set *faults.Set, forced *sink.Forced) *mai
 		Sink: a.sink, Version: versionText(), Label: a.cfg.Label, Started: a.clock.Now(), Log: a.log, Now: a.clock.Now,
 		Login: a.let(s.web), MaxSend: a.cfg.MaxMessageBytes, Metrics: a.cfg.Metrics, Stats: a.smtp, Webhook: s.webhook,
 		Faults: set, FaultRules: set, FolderRules: forced, Spam: a.judging.spam(a.clock.Now),
+		Relay: s.release,
 	}
 }
 
