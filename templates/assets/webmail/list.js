@@ -34,7 +34,7 @@ export function start() {
   });
   document.addEventListener("submit", async (event) => {
     const form = event.target;
-    if (form.id !== "mails") return;
+    if (form.getAttribute("id") !== "mails") return; // form.id is its field of that name
     event.preventDefault();
     const body = new URLSearchParams(new FormData(form, event.submitter));
     for (const box of boxes()) box.checked = false;

@@ -30,7 +30,7 @@ function listen(failures) {
   const socket = new WebSocket(location.origin.replace(/^http/, "ws") + "/api/events");
   let opened = false;
   socket.onopen = () => {
-    if (failures) soon(); // something may have come while there was no socket
+    soon(); // something may have changed before there was a socket
     opened = true;
     shine(true);
   };
