@@ -66,6 +66,18 @@ func (p process) cpu() time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond // clock ticks, 100 a second
 }
 
+// settle waits until the process has nothing to do: a new server makes the keys
+// that sign identities after it is ready, which costs half a second.
+func (p process) settle(b *testing.B) {
+	last := p.cpu()
+	require.Eventually(b, func() bool {
+		now := p.cpu()
+		still := now == last
+		last = now
+		return still
+	}, 20*time.Second, 300*time.Millisecond)
+}
+
 // rss returns the resident memory of the process in MB; zero where there is no
 // /proc.
 func (p process) rss() float64 {
@@ -144,6 +156,7 @@ func share(b *testing.B, clients, n int, dial func() *wire, f func(w *wire, i in
 // server.
 func measure(b *testing.B, p process, clients int, unit string, dial func() *wire, f func(w *wire, i int) error) {
 	b.Helper()
+	p.settle(b)
 	before := p.cpu()
 	b.ResetTimer()
 	took := share(b, clients, b.N, dial, f)
