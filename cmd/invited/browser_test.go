@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"encoding/json"
 	"net/url"
 	"os"
@@ -76,12 +77,32 @@ func startBrowser(t testing.TB, flags ...chromedp.ExecAllocatorOption) *browser 
 	options := append([]chromedp.ExecAllocatorOption{}, chromedp.DefaultExecAllocatorOptions[:]...)
 	options = append(options, chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
-	ctx, stop := chromedp.NewExecAllocator(context.Background(), append(options, flags...)...)
-	t.Cleanup(stop)
-	ctx, stop = chromedp.NewContext(ctx)
-	t.Cleanup(stop)
-	require.NoError(t, chromedp.Do(ctx), "Chromium does not start")
+	var ctx context.Context
+	var err error
+	for range 3 { // on a machine under load the first start may hang
+		allocator, stop := chromedp.NewExecAllocator(context.Background(), append(options, flags...)...)
+		t.Cleanup(stop)
+		ctx, stop = chromedp.NewContext(allocator)
+		t.Cleanup(stop)
+		if err = open(ctx); err == nil {
+			break
+		}
+	}
+	require.NoError(t, err, "Chromium does not start")
 	return &browser{t: t, ctx: ctx, axe: axe}
+}
+
+// open opens the browser or tab of a context, which has to live longer than
+// the opening may take.
+func open(ctx context.Context) error {
+	opened := make(chan error, 1)
+	go func() { opened <- chromedp.Do(ctx) }()
+	select {
+	case err := <-opened:
+		return err
+	case <-time.After(30 * time.Second):
+		return errors.New("it did not open within 30 s")
+	}
 }
 
 // A tab is one person's window, with cookies of its own.
@@ -97,9 +118,7 @@ func (b *browser) tab(language string) *tab {
 	ctx, stop := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
 	b.t.Cleanup(stop)
 	p := &tab{t: b.t, ctx: ctx, axe: b.axe}
-	p.do(func(ctx context.Context) error {
-		return chromedp.Do(ctx) // opens the target with a context that lives as long as the tab
-	})
+	require.NoError(b.t, open(p.ctx), "the tab does not open")
 	call(p, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": language}})
 	p.look(desktop, "light")
 	return p
@@ -109,7 +128,7 @@ func (b *browser) tab(language string) *tab {
 func (p *tab) do(f func(context.Context) error) {
 	p.t.Helper()
 	if chromedp.FromContext(p.ctx).Target == nil {
-		require.NoError(p.t, chromedp.Do(p.ctx))
+		require.NoError(p.t, open(p.ctx))
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, 15*time.Second)
 	defer cancel()
