@@ -171,7 +171,7 @@ func (s *Sink) examine(rec spool.Record) (index.Message, Captured) {
 func (s *Sink) commit(b batch) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if spool.Position(b.upTo).Before(spool.Position(s.cleared)) {
+	if b.upTo.Before(spool.Position(s.cleared)) {
 		return nil // deleted before it was listed
 	}
 	for len(b.messages) > 0 && spool.Position(b.messages[0].Position).Before(spool.Position(s.cleared)) {

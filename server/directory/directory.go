@@ -14,13 +14,18 @@ import (
 	"invited/server/audit"
 )
 
-// Identifiers. All are lower-case UUIDs; those we make are version 7.
+// Identifiers are lower-case UUIDs; those we make are version 7.
 type (
+	// TenantID identifies a tenant.
 	TenantID string
-	UserID   string
-	GroupID  string
-	RoleID   string // the role template id
-	AppID    string // the service principal's object id
+	// UserID identifies a user, guest or member.
+	UserID string
+	// GroupID identifies a group.
+	GroupID string
+	// RoleID is a role's template id.
+	RoleID string
+	// AppID is the object id of a service principal.
+	AppID string
 )
 
 // Tenant is the inviting organisation. Source: Graph resource organization.

@@ -70,7 +70,7 @@ func branch(id string, last map[string]string) string {
 func detail(p mime.Part) string {
 	var list []string
 	for _, s := range []string{p.Charset, p.Encoding, p.Disposition} {
-		if s != "" && !(s == p.Encoding && p.Multipart()) {
+		if s != "" && (s != p.Encoding || !p.Multipart()) {
 			list = append(list, s)
 		}
 	}

@@ -105,7 +105,7 @@ func (s *Spool) openSegment(number uint64) (*segment, error) {
 		return nil, err
 	}
 	b := make([]byte, headSize)
-	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
+	if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
 		_ = f.Close()
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (s *Spool) repair(g *segment) error {
 	size, off := g.end, int64(headSize)
 	for {
 		rec, next, err := g.next(off)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -224,7 +224,7 @@ func (g *segment) seek(off int64) (int64, error) {
 	buf := make([]byte, 64<<10)
 	for off+headerSize <= g.end {
 		n, err := g.file.ReadAt(buf[:min(int64(len(buf)), g.end-off)], off)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return 0, err
 		}
 		if i := bytes.Index(buf[:n], g.head.mark[:]); i >= 0 {

@@ -119,7 +119,7 @@ func Open(o Options) (*Spool, error) {
 	}
 	s := &Spool{opts: o, root: root, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	if err := s.open(); err != nil {
-		s.closeFiles()
+		_ = s.closeFiles() // what made opening fail is reported
 		return nil, err
 	}
 	go s.write()

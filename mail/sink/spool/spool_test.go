@@ -46,7 +46,7 @@ func all(t testing.TB, s *Spool) []string {
 	var last ID
 	for p := (Position{}); ; {
 		rec, next, err := s.Next(p)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return raws
 		}
 		require.NoError(t, err)

@@ -156,7 +156,7 @@ func writeFull(w io.WriterAt, b []byte, off int64) error {
 // full tells a full disk from other failures.
 func full(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w (%v)", ErrFull, err)
+		return fmt.Errorf("%w (%w)", ErrFull, err)
 	}
 	return fmt.Errorf("spool: %w", err)
 }
