@@ -43,7 +43,7 @@ func fakeRspamd(t *testing.T, answer http.HandlerFunc) *engine.Rspamd {
 	t.Helper()
 	srv := httptest.NewServer(answer)
 	t.Cleanup(srv.Close)
-	r, err := engine.NewRspamd(srv.URL, 100*time.Millisecond)
+	r, err := engine.NewRspamd(srv.URL, 500*time.Millisecond)
 	require.NoError(t, err)
 	return r
 }
@@ -105,7 +105,7 @@ func fakeSpamd(t *testing.T, answer func(request string) string) *engine.Spamd {
 			}()
 		}
 	}()
-	s, err := engine.NewSpamd(l.Addr().String(), 100*time.Millisecond)
+	s, err := engine.NewSpamd(l.Addr().String(), 500*time.Millisecond)
 	require.NoError(t, err)
 	return s
 }
